@@ -1,0 +1,76 @@
+"""One typed interface to accelerator boards, real or simulated, and one parallel runner for all of them."""
+
+from accel_sdk._entry import devices, open
+from accel_sdk.data import Blob, FileBlob, MemoryBlob
+from accel_sdk.device import Device, Kind
+from accel_sdk.driver import Accelerator, Driver, Stats
+from accel_sdk.errors import (
+    AccelError,
+    BitstreamError,
+    ClosedError,
+    ClusterError,
+    CorruptStreamError,
+    DataError,
+    DeviceBusyError,
+    DeviceError,
+    DeviceLostError,
+    DeviceMemoryError,
+    DeviceNotFoundError,
+    DriverError,
+    DriverLoadError,
+    DriverNotFoundError,
+    KernelError,
+    KernelFaultError,
+    KernelNotFoundError,
+    KernelTimeoutError,
+    LibraryLoadError,
+    NoDeviceLeftError,
+    OutputError,
+    ShapeError,
+    UnsupportedError,
+)
+from accel_sdk.kernel import Kernel, Work
+from accel_sdk.report import DeviceReport, Report
+from accel_sdk.runner import Runner, RunnerOptions
+
+__all__ = [
+    "AccelError",
+    "Accelerator",
+    "BitstreamError",
+    "Blob",
+    "ClosedError",
+    "ClusterError",
+    "CorruptStreamError",
+    "DataError",
+    "Device",
+    "DeviceBusyError",
+    "DeviceError",
+    "DeviceLostError",
+    "DeviceMemoryError",
+    "DeviceNotFoundError",
+    "DeviceReport",
+    "Driver",
+    "DriverError",
+    "DriverLoadError",
+    "DriverNotFoundError",
+    "FileBlob",
+    "Kernel",
+    "KernelError",
+    "KernelFaultError",
+    "KernelNotFoundError",
+    "KernelTimeoutError",
+    "Kind",
+    "LibraryLoadError",
+    "MemoryBlob",
+    "NoDeviceLeftError",
+    "OutputError",
+    "Report",
+    "Runner",
+    "RunnerOptions",
+    "ShapeError",
+    "Stats",
+    "UnsupportedError",
+    "Work",
+    "devices",
+    "open",
+]

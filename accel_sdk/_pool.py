@@ -1,0 +1,288 @@
+"""Where a runner's devices are: in this process, or on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from distributed import Client, LocalCluster, Worker
+
+from accel_sdk import device as _device
+from accel_sdk._worker import DeviceCache, WorkerInfo, can_read, describe_worker
+from accel_sdk.data import FileBlob
+from accel_sdk.device import Device
+from accel_sdk.driver import Stats
+from accel_sdk.errors import AccelError, ClusterError, DeviceNotFoundError
+from accel_sdk.kernel import AnyKernel
+from accel_sdk.registry import default_registry
+
+if TYPE_CHECKING:
+    from accel_sdk._dispatch import Job
+
+_POLL_S = 1.0  # how often a cluster is asked which workers it still has
+
+
+@dataclass
+class Slot:
+    """One device of a run: what it may do, what it is doing, how it has fared.
+
+    Attributes
+    ----------
+    kernels
+        Names of the kernels it can run.
+    in_flight
+        Jobs sent to it, oldest first; it works on the first.
+    failures_in_row
+        Since its last result.
+    set_aside
+        Why it gets no more work; ``""`` while it does.
+    """
+
+    device: Device
+    address: str
+    kernels: frozenset[str]
+    stats: Stats = field(default_factory=Stats)
+    in_flight: deque[Job] = field(default_factory=deque)
+    opened: set[str] = field(default_factory=set)
+    failures_in_row: int = 0
+    set_aside: str = ""
+    error: AccelError | None = None
+
+
+class Pool(ABC):
+    """The devices of a runner, reached through a Dask client.
+
+    Attributes
+    ----------
+    cache
+        Name of the plugin that keeps this runner's accelerators on the workers.
+    poll_s
+        How often `gone` is worth asking; ``None`` where workers cannot go.
+    """
+
+    client: Client
+    cache: str
+    poll_s: float | None = None
+
+    @abstractmethod
+    def slots(self, kernel: AnyKernel) -> list[Slot]:
+        """Return a fresh slot for each device that a run of `kernel` is to use.
+
+        Raises
+        ------
+        DeviceNotFoundError, ClusterError
+            If there is none.
+        """
+
+    def by_reference(self, blob: FileBlob, slots: Sequence[Slot]) -> bool:
+        """Return whether every worker can read that file itself."""
+        return True
+
+    def gone(self, slots: Sequence[Slot]) -> list[Slot]:
+        """Return the slots whose worker is no longer there."""
+        return []
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every accelerator that this runner opened, and what else the pool started."""
+
+
+class _EmbeddedWorker(Worker):  # type: ignore[misc]
+    """A worker that closes without waiting for its thread.
+
+    A native call cannot be interrupted. Its thread is a daemon and its accelerator closes itself when the
+    call returns, so waiting would only keep Ctrl-C, or a hung device, from ending the program.
+    """
+
+    async def close(
+        self,
+        timeout: float = 30,
+        executor_wait: bool = True,
+        nanny: bool = True,
+        reason: str = "worker-close",
+    ) -> str | None:
+        result: str | None = await super().close(
+            timeout=timeout, executor_wait=False, nanny=nanny, reason=reason
+        )
+        return result
+
+
+class EmbeddedPool(Pool):
+    """All devices in this process, a Dask worker with one thread for each. Nothing is copied.
+
+    Parameters
+    ----------
+    names
+        Device names or globs; ``None`` for the default devices.
+    """
+
+    def __init__(self, names: str | Sequence[str] | None) -> None:
+        self._names = names
+        candidates = self._candidates()
+        self._cluster = LocalCluster(
+            n_workers=len(candidates),
+            processes=False,
+            threads_per_worker=1,
+            worker_class=_EmbeddedWorker,
+            dashboard_address=None,
+            memory_limit=0,  # Dask would spill what is on its way to the output
+            silence_logs=logging.ERROR,
+        )
+        self.client = Client(self._cluster, set_as_default=False)
+        self.cache = f"accel-{uuid4().hex}"
+        self.client.register_plugin(DeviceCache(self.cache))
+        workers = self._cluster.workers.values()
+        self._addresses = {d.name: w.address for d, w in zip(candidates, workers)}
+
+    def _candidates(self) -> list[Device]:
+        """Return every device that some kernel could be given; a worker costs 3 ms."""
+        seen = default_registry().devices()
+        if self._names is not None:
+            return _device.match(seen, _device.parse_names(self._names, where="devices"), where="asked for")
+        if _device.names_from_environment() is not None:
+            return seen
+        return [device for device in seen if device.kind is not _device.Kind.SIMULATED]
+
+    def slots(self, kernel: AnyKernel) -> list[Slot]:
+        registry = default_registry()
+        return [
+            Slot(device, self._addresses[device.name], frozenset(registry.kernels_of(device)))
+            for device in registry.select(kernel, self._names)
+            if device.name in self._addresses
+        ]
+
+    def close(self) -> None:
+        with suppress(Exception):  # a cluster that is half gone must not hide why
+            self.client.close(timeout=1)
+        with suppress(Exception):
+            self._cluster.close(timeout=5)
+
+
+class ClusterPool(Pool):
+    """The devices of a running cluster's workers.
+
+    Parameters
+    ----------
+    scheduler
+        Its address, or a client that stays the caller's.
+    names
+        Device names or globs; ``None`` for each worker's default devices.
+    timeout_s
+        Longest wait for the scheduler.
+    """
+
+    poll_s = _POLL_S
+
+    def __init__(
+        self, scheduler: str | Client, names: str | Sequence[str] | None, timeout_s: float
+    ) -> None:
+        self._names = None if names is None else _device.parse_names(names, where="devices")
+        self._ours = isinstance(scheduler, str)
+        self.client = _connect(scheduler, timeout_s) if isinstance(scheduler, str) else scheduler
+        self._address = str(getattr(self.client.scheduler, "address", scheduler))
+        self.cache = f"accel-{uuid4().hex}"
+        self._readable: dict[tuple[str, int, int], bool] = {}
+        try:
+            self._workers = self._ask_workers()
+            self.client.register_plugin(DeviceCache(self.cache))
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def slots(self, kernel: AnyKernel) -> list[Slot]:
+        taken: set[tuple[str, str]] = set()
+        slots: list[Slot] = []
+        for address, info in self._workers.items():
+            for device, kernels in self._usable(info):
+                if kernel.name in kernels and (info.host, device.name) not in taken:
+                    taken.add((info.host, device.name))
+                    slots.append(Slot(device, address, frozenset(kernels)))
+                    break  # one worker owns one device
+        if not slots:
+            raise self._no_device(kernel)
+        return slots
+
+    def by_reference(self, blob: FileBlob, slots: Sequence[Slot]) -> bool:
+        key = (blob.path, blob.file_size, blob.mtime_ns)
+        if key not in self._readable:
+            answers = self.client.run(can_read, blob, workers=[s.address for s in slots])
+            self._readable[key] = all(answers.values())
+        return self._readable[key]
+
+    def gone(self, slots: Sequence[Slot]) -> list[Slot]:
+        try:
+            alive = self.client.scheduler_info(n_workers=-1)["workers"]
+        except OSError as error:
+            raise ClusterError(f"the scheduler at {self._address} is gone: {error}") from error
+        return [slot for slot in slots if slot.address not in alive]
+
+    def close(self) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            self.client.unregister_worker_plugin(self.cache)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._ours:
+            with suppress(Exception):
+                self.client.close(timeout=2)
+
+    def _ask_workers(self) -> dict[str, WorkerInfo]:
+        answers: dict[str, Any] = self.client.run(describe_worker, on_error="return")
+        if not answers:
+            raise ClusterError(
+                f"the scheduler at {self._address} has no workers", hint="start workers there"
+            )
+        failed = {a: e for a, e in answers.items() if isinstance(e, BaseException)}
+        if len(failed) == len(answers):
+            address, error = next(iter(failed.items()))
+            raise ClusterError(
+                f"worker {address} cannot run this SDK: {error}",
+                hint="install accel-sdk and the drivers on every worker",
+            )
+        return {a: info for a, info in sorted(answers.items()) if a not in failed}
+
+    def _usable(self, info: WorkerInfo) -> list[tuple[Device, tuple[str, ...]]]:
+        devices = [device for device, _ in info.devices]
+        if self._names is not None:
+            chosen = [d for n in self._names for d in devices if _matches(d, n)]
+        elif info.named:
+            chosen = devices
+        else:
+            chosen = [d for d in devices if d.kind is _device.Kind.HARDWARE] or [
+                d for d in devices if d.kind is _device.Kind.CPU
+            ]
+        kernels = {device.name: names for device, names in info.devices}
+        return [(d, kernels[d.name]) for d in dict.fromkeys(chosen)]
+
+    def _no_device(self, kernel: AnyKernel) -> DeviceNotFoundError:
+        seen = sorted({d.name for info in self._workers.values() for d, _ in info.devices})
+        problems = sorted({info.problem for info in self._workers.values() if info.problem})
+        asked = f" matching {','.join(self._names)}" if self._names else ""
+        return DeviceNotFoundError(
+            f"no worker of {self._address} has a device{asked} that can run {kernel.name}"
+            + (f" ({'; '.join(problems)})" if problems else ""),
+            hint=f"its {len(self._workers)} workers see: {', '.join(seen) or 'none'}",
+        )
+
+
+def _matches(device: Device, name: str) -> bool:
+    with suppress(DeviceNotFoundError):
+        return bool(_device.match([device], [name], where=""))
+    return False
+
+
+def _connect(address: str, timeout_s: float) -> Client:
+    try:
+        return Client(address, timeout=timeout_s, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = "not an address" if isinstance(error, (ValueError, TypeError)) else "nobody answers"
+        raise ClusterError(
+            f"cannot reach a scheduler at {address}: {reason}",
+            hint="check the address (tcp://host:port) and that the scheduler runs",
+        ) from error

@@ -1,0 +1,337 @@
+"""Bytes on their way to a device: pieces of memory and of files, handed on by reference.
+
+A kernel over bytes splits its input into `Blob` objects. A `FileBlob` is a path with an offset and a length
+and costs nothing to send; a `MemoryBlob` views the user's memory and copies nothing in one process.
+Both know where they start in the whole input, so that an error can say where it is.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from accel_sdk.errors import DataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+MIB = 1 << 20
+
+
+class Blob(ABC):
+    """A run of bytes that can be read as often as one likes (a retry reads it again).
+
+    Attributes
+    ----------
+    offset
+        Where it starts in the whole input, bytes.
+    """
+
+    offset: int
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Length in bytes."""
+
+    @abstractmethod
+    def view(self) -> memoryview:
+        """Return all of it, read-only. Memory is viewed, a file is read."""
+
+    @abstractmethod
+    def blocks(self, nbytes: int) -> Iterator[memoryview]:
+        """Yield it in blocks of `nbytes` (the last may be shorter; none for an empty blob).
+
+        A block is valid only until the next one is asked for: its memory is used again.
+        """
+
+    @abstractmethod
+    def part(self, start: int, nbytes: int) -> Blob:
+        """Return `nbytes` of it from `start` on (counted within this blob), by reference."""
+
+
+@dataclass(frozen=True)
+class MemoryBlob(Blob):
+    """Bytes in this process's memory. Keeps `data` alive; never copies it here, sends it out of band.
+
+    Parameters
+    ----------
+    data
+        A flat, C-contiguous view of bytes.
+    offset
+        Where it starts in the whole input, bytes.
+    """
+
+    data: memoryview
+    offset: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes
+
+    def view(self) -> memoryview:
+        return self.data.toreadonly()
+
+    def blocks(self, nbytes: int) -> Iterator[memoryview]:
+        view = self.view()
+        for start in range(0, view.nbytes, nbytes):
+            yield view[start : start + nbytes]
+
+    def part(self, start: int, nbytes: int) -> MemoryBlob:
+        return MemoryBlob(self.data[start : start + nbytes], self.offset + start)
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        # Out of band with protocol 5, so that Dask sends the frame without a copy.
+        return _memory_blob, (pickle.PickleBuffer(self.data), self.offset)
+
+
+def _memory_blob(data: Buffer, offset: int) -> MemoryBlob:
+    return MemoryBlob(memoryview(data), offset)
+
+
+@dataclass(frozen=True)
+class FileBlob(Blob):
+    """Part of a regular file, by reference.
+
+    Parameters
+    ----------
+    path
+        Absolute path.
+    offset, length
+        Bytes.
+    file_size, mtime_ns
+        The file's size and modification time when the job began: a file that changed since is an error,
+        not a silently wrong result.
+    """
+
+    path: str
+    offset: int
+    length: int
+    file_size: int
+    mtime_ns: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.length
+
+    def view(self) -> memoryview:
+        buffer = bytearray(self.length)
+        with self._open() as file:
+            self._fill(file, memoryview(buffer), 0)
+        return memoryview(buffer).toreadonly()
+
+    def blocks(self, nbytes: int) -> Iterator[memoryview]:
+        # One buffer, used again for every block, so that it stays in the core's cache.
+        buffer = memoryview(bytearray(min(nbytes, self.length)))
+        with self._open() as file:
+            for start in range(0, self.length, nbytes):
+                block = buffer[: min(nbytes, self.length - start)]
+                self._fill(file, block, start)
+                yield block.toreadonly()
+
+    def part(self, start: int, nbytes: int) -> FileBlob:
+        return replace(
+            self, offset=self.offset + start, length=max(0, min(nbytes, self.length - start))
+        )
+
+    def _open(self) -> BinaryIO:
+        try:
+            file = open(self.path, "rb", buffering=0)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        status = os.fstat(file.fileno())
+        if (status.st_size, status.st_mtime_ns) != (self.file_size, self.mtime_ns):
+            file.close()
+            raise DataError(f"{self.path} changed while it was being read", hint="run the job again")
+        return cast(BinaryIO, file)
+
+    def _fill(self, file: BinaryIO, block: memoryview, start: int) -> None:
+        position = self.offset + start
+        done = 0
+        while done < block.nbytes:
+            try:
+                count = os.preadv(file.fileno(), [block[done:]], position + done)
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
+            if count == 0:
+                raise DataError(
+                    f"{self.path} ends at byte {position + done}, before byte {position + block.nbytes}",
+                    hint="the file became shorter while it was being read; run the job again",
+                )
+            done += count
+
+
+def as_blob(data: object) -> Blob:
+    """Return bytes-like data, an array or a `Blob` as a `Blob`, without copying where it can be viewed.
+
+    Raises
+    ------
+    DataError
+        If it is nothing that holds bytes.
+    """
+    if isinstance(data, Blob):
+        return data
+    if isinstance(data, str):
+        raise DataError(
+            "text is not input bytes", hint="encode it, or give a pathlib.Path for a file"
+        )
+    try:
+        view = memoryview(cast("Buffer", data))
+    except TypeError:
+        raise DataError(
+            f"{type(data).__name__} is not input",
+            hint="give bytes, an array, a pathlib.Path or a file opened in binary mode",
+        ) from None
+    if view.nbytes == 0:
+        return MemoryBlob(memoryview(b""))
+    if not view.c_contiguous:
+        return MemoryBlob(memoryview(view.tobytes()))
+    return MemoryBlob(view.cast("B"))
+
+
+def open_input(data: object) -> Blob | BinaryIO:
+    """Return input as a `Blob`, or as a stream to read once where it has no length.
+
+    A `Path` to a regular file becomes a `FileBlob`; one to a pipe or device node is opened as a stream.
+    Whoever gets a stream from a `Path` closes it.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable or a directory, or `data` holds no bytes.
+    """
+    if isinstance(data, os.PathLike):
+        return _open_path(Path(os.fspath(data)))
+    if hasattr(data, "read"):
+        return cast(BinaryIO, data)
+    return as_blob(data)
+
+
+def _open_path(path: Path) -> Blob | BinaryIO:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise DataError(f"{path} is a directory", hint="give a file")
+        file = path.open("rb")
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+    if not stat.S_ISREG(status.st_mode):
+        return cast(BinaryIO, file)
+    file.close()
+    return FileBlob(
+        str(path.absolute()), 0, status.st_size, status.st_size, status.st_mtime_ns
+    )
+
+
+def _unreadable(path: str, error: OSError) -> DataError:
+    return DataError(f"cannot read {path}: {error.strerror or error}")
+
+
+def read_exactly(stream: BinaryIO, nbytes: int) -> bytes:
+    """Read `nbytes`, or fewer at the end of the stream. A pipe may hand out less than one asks for.
+
+    Raises
+    ------
+    DataError
+        If the stream cannot be read, or gives text.
+    """
+    pieces: list[bytes] = []
+    missing = nbytes
+    while missing:
+        try:
+            piece = stream.read(missing)
+        except OSError as error:
+            raise _unreadable(str(getattr(stream, "name", "the input stream")), error) from error
+        if isinstance(piece, str):
+            raise DataError("the input file is open in text mode", hint="open it in mode 'rb'")
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def chunk_sizes(
+    total: int, shares: Sequence[float], *, grain: int, least: int, most: int
+) -> Iterator[int]:
+    """Cut `total` into sizes that keep devices of different speed busy to the end.
+
+    Sizes start large, because every chunk costs a trip to its device, and shrink as the end comes near, so
+    that the last chunks finish together whoever takes them (guided self-scheduling, Polychronopoulos and
+    Kuck 1987). They add up to `total` exactly.
+
+    Parameters
+    ----------
+    total
+        How much there is, in any unit.
+    shares
+        Relative speed of each device; only the ratios matter.
+    grain
+        Sizes are multiples of this, but for the last.
+    least, most
+        Bounds of a size, but for the last.
+
+    Raises
+    ------
+    DataError
+        If `shares` is empty, or one is not a positive finite number.
+    """
+    if not shares or not all(0 < share < float("inf") for share in shares):
+        raise DataError(f"shares must be positive numbers, one for each device, not {list(shares)}")
+    slowest = min(shares) / sum(shares)
+    left = total
+    while left > 0:
+        size = max(least, min(most, int(left * slowest / 2)))
+        size = min(left, max(grain, size // grain * grain))
+        yield size
+        left -= size
+
+
+def byte_chunks(
+    data: object, shares: Sequence[float], *, grain: int, least: int, most: int
+) -> Iterator[Blob]:
+    """Split input bytes lazily into blobs, by reference where that can be; at least one, even if empty.
+
+    Parameters are those of `chunk_sizes`; `data` is what `open_input` takes.
+    """
+    source = open_input(data)
+    if isinstance(source, Blob):
+        start = 0
+        for size in chunk_sizes(source.nbytes, shares, grain=grain, least=least, most=most):
+            yield source.part(start, size)
+            start += size
+        if not source.nbytes:
+            yield source
+        return
+    with nullcontext(source) if source is data else closing(source) as stream:
+        yield from _stream_chunks(stream, max(grain, most // grain * grain))
+
+
+def _stream_chunks(stream: BinaryIO, size: int) -> Iterator[Blob]:
+    offset = 0
+    while True:
+        piece = read_exactly(stream, size)
+        if piece or not offset:
+            yield MemoryBlob(memoryview(piece), offset)
+        if len(piece) < size:
+            return
+        offset += len(piece)
+
+
+def sizeof(value: object) -> int:
+    """Return the bytes a chunk or result holds; 0 for what holds none of its own."""
+    nbytes = getattr(value, "nbytes", None)
+    if isinstance(nbytes, int):
+        return nbytes
+    if isinstance(value, (bytes, bytearray)):
+        return len(value)
+    if isinstance(value, (list, tuple)):
+        return sum(sizeof(item) for item in value)
+    return 0

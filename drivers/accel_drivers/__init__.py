@@ -1,0 +1,1 @@
+"""First-party drivers: one package per accelerator family."""

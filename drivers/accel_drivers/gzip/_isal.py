@@ -1,0 +1,210 @@
+"""gzip on CPU cores: Intel's ISA-L through python-isal, which releases the GIL."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from isal import isal_zlib
+
+from accel_drivers.gzip import _members
+from accel_drivers.gzip._kernel import Chunk, Gunzip, Gzip
+from accel_sdk.data import MIB, Blob, FileBlob, as_blob
+from accel_sdk.device import Device
+from accel_sdk.driver import Accelerator
+from accel_sdk.errors import CorruptStreamError
+
+_RAW = -15  # zlib's window bits: deflate without framing
+_GZIP = 31  # deflate in gzip framing
+_READ_BYTES = 256 * 1024
+_PIECE_BYTES = 4 * MIB  # bounds the memory that a highly compressed input can ask for at once
+_SPOOL_BYTES = 64 * MIB
+_MOST_RATIO = 1032  # of deflate: 258 bytes from 2 bits
+
+
+class IsalCompressor(Accelerator[Chunk, bytes]):
+    """`Gzip` on one CPU core."""
+
+    def __init__(self, kernel: Gzip, device: Device) -> None:
+        super().__init__(kernel, device)
+        self._gzip = kernel
+
+    def _run(self, chunk: Chunk) -> bytes:
+        blob = as_blob(chunk)
+        if not blob.nbytes:
+            return b"".join(compress_member(memoryview(b""), self._gzip.level))
+        parts: list[bytes] = []
+        for block in blob.blocks(self._gzip.chunk_bytes):
+            parts += compress_member(block, self._gzip.level)
+        return b"".join(parts)
+
+
+def compress_member(block: memoryview, level: int) -> tuple[bytes, bytes, bytes]:
+    """Return header, payload and trailer of a member that holds `block`."""
+    payload = isal_zlib.compress(block, level, _RAW)
+    crc = isal_zlib.crc32(block)
+    return _members.header(len(payload)), payload, _members.trailer(crc, block.nbytes)
+
+
+class IsalDecompressor(Accelerator[Chunk, bytes]):
+    """`Gunzip` on one CPU core.
+
+    What comes from a file and is longer than 64 MiB when decoded in order is a read-only memoryview of an
+    unlinked temporary file, so that memory stays bounded.
+    """
+
+    def __init__(self, kernel: Gunzip, device: Device) -> None:
+        super().__init__(kernel, device)
+
+    def _run(self, chunk: Chunk) -> bytes:
+        return decompress(as_blob(chunk), device=self.device.name)
+
+
+def decompress(blob: Blob, *, device: str) -> bytes:
+    """Decode a gzip stream: members with our subfield one by one, anything else in order."""
+    parts: list[bytes] = []
+    found = False
+    for extent in _members.extents(blob):
+        part = blob.part(extent.start, extent.nbytes)
+        if extent.ours:
+            parts.append(decompress_member(part.view(), offset=part.offset, device=device))
+        else:
+            parts.append(_decompress_in_order(part, found, device))
+        found = True
+    if not found:
+        raise CorruptStreamError("empty input is not a gzip file", offset_bytes=blob.offset)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def decompress_member(member: memoryview, *, offset: int, device: str) -> bytes:
+    """Decode one member that carries our subfield.
+
+    Raises
+    ------
+    CorruptStreamError
+        If it is damaged, or its CRC-32 or length is wrong.
+    """
+    crc, isize = _members.read_trailer(member)
+    payload = member[_members.HEADER_BYTES : -_members.TRAILER_BYTES]
+    capacity = max(1, min(isize, payload.nbytes * _MOST_RATIO, _SPOOL_BYTES))
+    try:
+        result = isal_zlib.decompress(payload, _RAW, capacity)
+    except isal_zlib.error as error:
+        raise _damaged(offset, f"does not decode ({error})", device) from error
+    if len(result) & 0xFFFFFFFF != isize:
+        raise _damaged(offset, f"holds {len(result)} bytes, its trailer says {isize}", device)
+    if isal_zlib.crc32(result) != crc:
+        raise _damaged(offset, "has a wrong checksum (CRC-32)", device)
+    return cast(bytes, result)
+
+
+def _damaged(offset: int, how: str, device: str) -> CorruptStreamError:
+    return CorruptStreamError(
+        f"the gzip member at byte {offset} {how}", offset_bytes=offset, device=device
+    )
+
+
+def _decompress_in_order(blob: Blob, follows_member: bool, device: str) -> bytes:
+    pieces = _InOrder(blob, follows_member, device).pieces()
+    return _collect(pieces, spool=isinstance(blob, FileBlob))
+
+
+class _InOrder:
+    """Decodes a stream of members whose lengths are unknown."""
+
+    def __init__(self, blob: Blob, follows_member: bool, device: str) -> None:
+        self._blob = blob
+        self._device = device
+        self._members = int(follows_member)
+        self._start = blob.offset  # of the member being read
+        self._decoder: isal_zlib._Decompress | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        fed = self._blob.offset
+        pending = b""
+        for block in self._blob.blocks(_READ_BYTES):
+            pending += block
+            fed += block.nbytes
+            while pending:
+                if self._decoder is None and not (pending := self._padding_off(pending, fed)):
+                    break
+                if self._decoder is None and not self._begin(pending, fed):
+                    break  # one byte of a magic number: wait for the other
+                yield from self._feed(pending)
+                pending = self._end_of_member()
+        self._check_end(pending, fed)
+
+    def _padding_off(self, pending: bytes, fed: int) -> bytes:
+        rest = pending.lstrip(b"\0") if self._members else pending
+        self._start = fed - len(rest)
+        return rest
+
+    def _begin(self, pending: bytes, fed: int) -> bool:
+        if len(pending) < 2 and fed < self._blob.offset + self._blob.nbytes:
+            return False
+        if pending[:2] != _members.MAGIC:
+            what = "is trailing garbage" if self._members else "is not the start of a gzip file"
+            raise CorruptStreamError(
+                f"byte {self._start} {what}", offset_bytes=self._start, device=self._device
+            )
+        self._decoder = isal_zlib.decompressobj(_GZIP)
+        return True
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
+        decoder = self._decoder
+        assert decoder is not None  # for the type checker: _begin made it
+        while True:
+            try:
+                piece = decoder.decompress(data, _PIECE_BYTES)
+            except isal_zlib.error as error:
+                raise _damaged(self._start, f"is damaged ({error})", self._device) from error
+            if piece:
+                yield piece
+            data = decoder.unconsumed_tail
+            if decoder.eof or (not data and len(piece) < _PIECE_BYTES):
+                return
+
+    def _end_of_member(self) -> bytes:
+        """Return what follows the member in the data that was fed, if the member is complete."""
+        decoder = self._decoder
+        if decoder is None or not decoder.eof:
+            return b""
+        self._decoder = None
+        self._members += 1
+        return cast(bytes, decoder.unused_data)
+
+    def _check_end(self, pending: bytes, fed: int) -> None:
+        if self._decoder is not None or (pending and pending.strip(b"\0")):
+            raise CorruptStreamError(
+                f"truncated: the gzip member at byte {self._start} does not end before byte {fed}",
+                offset_bytes=self._start,
+                device=self._device,
+            )
+
+
+def _collect(pieces: Iterator[bytes], *, spool: bool) -> bytes:
+    """Join the pieces, in an unlinked temporary file where they become many."""
+    held: list[bytes] = []
+    nbytes = 0
+    for piece in pieces:
+        held.append(piece)
+        nbytes += len(piece)
+        if spool and nbytes > _SPOOL_BYTES:
+            return _collect_in_file(held, pieces)
+    return b"".join(held)
+
+
+def _collect_in_file(held: list[bytes], pieces: Iterator[bytes]) -> bytes:
+    with tempfile.TemporaryFile() as file:
+        _write_all(cast(BinaryIO, file), held)
+        _write_all(cast(BinaryIO, file), pieces)
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return cast(bytes, memoryview(mapped))  # reads like bytes; `merge` and `write` take it
+
+
+def _write_all(file: BinaryIO, pieces: Iterator[bytes] | list[bytes]) -> None:
+    for piece in pieces:
+        file.write(piece)
