@@ -25,6 +25,7 @@ from accel_sdk.registry import default_registry
 if TYPE_CHECKING:
     from accel_sdk._dispatch import Job
 
+_LOOPBACK = "127.0.0.1:0"
 _POLL_S = 1.0  # how often a cluster is asked which workers it still has
 
 
@@ -130,7 +131,9 @@ class EmbeddedPool(Pool):
             processes=False,
             threads_per_worker=1,
             worker_class=_EmbeddedWorker,
-            dashboard_address=None,
+            dashboard_address=_LOOPBACK,  # Dask insists on its HTTP servers; nobody else is to see them
+            worker_dashboard_address=_LOOPBACK,
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,  # Dask would spill what is on its way to the output
             silence_logs=logging.ERROR,
         )

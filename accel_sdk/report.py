@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 from accel_sdk.device import Kind
 from accel_sdk.driver import Stats
@@ -46,6 +47,10 @@ class Report:
     retries
         Chunks that were run again after a failure.
     """
+
+    HEAD: ClassVar[tuple[str, ...]] = (
+        "device", "kind", "chunks", "in", "out", "busy", "rate", "modelled device time",
+    )
 
     kernel: str
     unit: str
@@ -95,12 +100,14 @@ class Report:
 
     def __str__(self) -> str:
         """Return a table for people."""
-        head = ("device", "kind", "chunks", "in", "out", "busy", "rate", "modelled device time")
-        rows = [head, *(self._row(row) for row in self.devices)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        rows = [self.HEAD, *(self.cells(row) for row in self.devices)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.HEAD))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
-        asides = [f"{r.device} was set aside: {r.set_aside}" for r in self.devices if r.set_aside]
-        return "\n".join([*lines, *asides, self.summary()])
+        return "\n".join([*lines, *self.remarks(), self.summary()])
+
+    def remarks(self) -> list[str]:
+        """Return a line for each device that was set aside."""
+        return [f"{r.device} was set aside: {r.set_aside}" for r in self.devices if r.set_aside]
 
     def summary(self) -> str:
         """Return the run in one line."""
@@ -114,10 +121,7 @@ class Report:
         )
 
     def cells(self, row: DeviceReport) -> tuple[str, ...]:
-        """Return a device's row as texts: the columns of the table."""
-        return self._row(row)
-
-    def _row(self, row: DeviceReport) -> tuple[str, ...]:
+        """Return a device's row as texts, one for each column of `HEAD`."""
         stats = row.stats
         return (
             row.device,

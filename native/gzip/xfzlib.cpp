@@ -1,9 +1,9 @@
-// The host side of the Vitis gzip library (2020): its C ABI, framing and files. A Card does the work.
+// The host side of the Vitis gzip library (2020): its C ABI, framing and files. A Card does the
+// work.
 //
-// Where the vendor's library ends the process, this one returns the failure value and keeps a text. No
-// exception leaves it, it prints nothing, and an output file that could not be completed is removed.
-#include "gzip.h"
-
+// Where the vendor's library ends the process, this one returns the failure value and keeps a text.
+// No exception leaves it, it prints nothing, and an output file that could not be completed is
+// removed.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 #include <memory>
 #include <new>
 
+#include "gzip.h"
 #include "gzip_card.h"
 
 namespace accel_gzip {
@@ -33,7 +34,8 @@ enum Quirks : int32_t { kClean = 0, kVendorGzip = 1, kVendorZlib = 2 };
 // cd_flow of the constructor.
 enum Flow : uint8_t { kBoth = 0, kCompressOnly = 1, kDecompressOnly = 2 };
 
-// ---- CRC-32 ----------------------------------------------------------------------------------------
+// ---- CRC-32
+// ----------------------------------------------------------------------------------------
 
 // Slicing by eight: table k advances a byte by k further zero bytes.
 constexpr std::array<std::array<uint32_t, 256>, 8> MakeCrcTables() {
@@ -65,9 +67,11 @@ uint32_t UpdateCrc(uint32_t crc, const uint8_t* data, size_t size) {
     return ~crc;
 }
 
-// ---- Memory ----------------------------------------------------------------------------------------
+// ---- Memory
+// ----------------------------------------------------------------------------------------
 
-// Memory that only grows and is not cleared: kept between calls, so that a steady caller allocates nothing.
+// Memory that only grows and is not cleared: kept between calls, so that a steady caller allocates
+// nothing.
 class Buffer {
 public:
     Buffer() = default;
@@ -91,7 +95,8 @@ private:
     size_t capacity_ = 0;
 };
 
-// ---- Files -----------------------------------------------------------------------------------------
+// ---- Files
+// -----------------------------------------------------------------------------------------
 
 class File {
 public:
@@ -192,13 +197,15 @@ private:
     uint64_t file_left_;
 };
 
-// ---- Framing ---------------------------------------------------------------------------------------
+// ---- Framing
+// ---------------------------------------------------------------------------------------
 
 void StoreLe32(uint8_t* to, uint32_t value) {
     for (int i = 0; i < 4; ++i) to[i] = static_cast<uint8_t>(value >> 8 * i);
 }
 
-// Write the header to `out` (room for 11 bytes and the name). `name` and `mtime` are for vendor gzip only.
+// Write the header to `out` (room for 11 bytes and the name). `name` and `mtime` are for vendor
+// gzip only.
 size_t WriteHeader(Quirks quirks, const char* name, uint32_t mtime, uint8_t* out) {
     if (quirks == kVendorZlib) {
         out[0] = 0x78;
@@ -206,7 +213,8 @@ size_t WriteHeader(Quirks quirks, const char* name, uint32_t mtime, uint8_t* out
         return 2;
     }
     const bool named = quirks == kVendorGzip;
-    const uint8_t fixed[10] = {0x1f, 0x8b, 8, static_cast<uint8_t>(named ? 8 : 0), 0, 0, 0, 0, 0, 3};
+    const uint8_t fixed[10] = {0x1f, 0x8b, 8, static_cast<uint8_t>(named ? 8 : 0), 0, 0, 0,
+                               0,    0,    3};
     std::memcpy(out, fixed, sizeof fixed);
     if (!named) return sizeof fixed;
     StoreLe32(out + 4, mtime);
@@ -248,13 +256,16 @@ size_t ZlibHeaderSize(const uint8_t* data, size_t size) {
 
 }  // namespace
 
-// ---- The object ------------------------------------------------------------------------------------
+// ---- The object
+// ------------------------------------------------------------------------------------
 
 class XfZlib {
 public:
     // Never fails: what is wrong is kept for every later call to report, as the vendor's does.
     XfZlib(const char* xclbin_path, uint8_t max_cr, uint8_t cd_flow, uint8_t d_type) noexcept;
-    ~XfZlib() { *const_cast<volatile uint64_t*>(&magic_) = 0; }  // a plain store would be optimised away
+    ~XfZlib() {
+        *const_cast<volatile uint64_t*>(&magic_) = 0;
+    }  // a plain store would be optimised away
 
     // The object behind a handle, or NULL if it is none (as far as that can be told).
     static XfZlib* From(void* handle) {
@@ -339,7 +350,8 @@ bool XfZlib::MayCompress(uint64_t input_size) {
     if (broken_) return false;
     if (cd_flow_ == kDecompressOnly) return Fail("cd_flow 2: the object only decompresses"), false;
     if (const char* why = card_->RefusalOf(input_size)) {
-        return Fail("cannot compress %llu bytes: %s", static_cast<unsigned long long>(input_size), why),
+        return Fail("cannot compress %llu bytes: %s", static_cast<unsigned long long>(input_size),
+                    why),
                false;
     }
     return true;
@@ -372,7 +384,8 @@ bool XfZlib::OpenOutput(const char* path, const File& input, OutputFile* file) {
     if (stat(path, &status) == 0 && status.st_dev == in.st_dev && status.st_ino == in.st_ino) {
         return Fail("%.300s is both input and output", path), false;
     }
-    if (!file->Open(path)) return Fail("cannot write %.300s: %s", path, std::strerror(errno)), false;
+    if (!file->Open(path))
+        return Fail("cannot write %.300s: %s", path, std::strerror(errno)), false;
     return true;
 }
 
@@ -396,7 +409,8 @@ uint64_t XfZlib::CompressFile(const char* in_path, const char* out_path, uint64_
         if (payload == kFailed) return kFailed;
         uint8_t tail[sizeof kFinalBlock + kMaxTrailer];
         std::memcpy(tail, kFinalBlock, sizeof kFinalBlock);
-        size = sizeof kFinalBlock + WriteTrailer(quirks_, crc, input_size, tail + sizeof kFinalBlock);
+        size =
+            sizeof kFinalBlock + WriteTrailer(quirks_, crc, input_size, tail + sizeof kFinalBlock);
         if (output.Write(tail, size) && output.Commit()) return payload + sizeof kFinalBlock;
     }
     return Fail("cannot write %.300s: %s", out_path, std::strerror(errno)), kFailed;
@@ -448,7 +462,8 @@ uint8_t* XfZlib::CompressBuffer(const uint8_t* in, uint64_t in_size, uint64_t* o
     return result_.data();
 }
 
-uint64_t XfZlib::DecompressFile(const char* in_path, const char* out_path, uint64_t input_size, int cu) {
+uint64_t XfZlib::DecompressFile(const char* in_path, const char* out_path, uint64_t input_size,
+                                int cu) {
     if (!in_path || !out_path) return Fail("a path is NULL"), 0;
     if (!MayDecompress(input_size, cu)) return 0;
     File input;
@@ -468,24 +483,29 @@ bool XfZlib::InflatePayload(File* input, OutputFile* output, uint64_t size, uint
     if (got < 0) return Fail("cannot read the input: %s", std::strerror(errno)), false;
     const auto head = static_cast<size_t>(got);
     const bool zlib = quirks_ == kVendorZlib;
-    const size_t header = zlib ? ZlibHeaderSize(brick_.data(), head) : GzipHeaderSize(brick_.data(), head);
-    if (header == 0) return Fail("the %s header is not one the kernel accepts", zlib ? "zlib" : "gzip"), false;
+    const size_t header =
+        zlib ? ZlibHeaderSize(brick_.data(), head) : GzipHeaderSize(brick_.data(), head);
+    if (header == 0)
+        return Fail("the %s header is not one the kernel accepts", zlib ? "zlib" : "gzip"), false;
 
     // Sizes are 32 bit on the card.
-    const uint64_t limit = std::min<uint64_t>(std::min<uint64_t>(size, UINT32_MAX) * max_cr_, UINT32_MAX);
+    const uint64_t limit =
+        std::min<uint64_t>(std::min<uint64_t>(size, UINT32_MAX) * max_cr_, UINT32_MAX);
     PayloadSource source(*input, brick_.data() + header, head - header, size - head);
     const InflateResult result = card_->Inflate(source, *output, limit);
     if (result.error) return Fail("cannot decompress: %s", result.error), false;
     const size_t trailer = zlib ? 4 : 8;  // not verified, but it must be there
     if (header + result.bytes_in + trailer > size) return Fail("the trailer is truncated"), false;
-    if (result.bytes_out == 0) return Fail("the member is empty: 0 is this call's failure value"), false;
+    if (result.bytes_out == 0)
+        return Fail("the member is empty: 0 is this call's failure value"), false;
     *written = result.bytes_out;
     return true;
 }
 
 namespace {
 
-// Run `body` on the object behind `handle`; its failure value when there is none or anything is thrown.
+// Run `body` on the object behind `handle`; its failure value when there is none or anything is
+// thrown.
 template <class Result, class Body>
 Result Guarded(void* handle, Result failed, Body body) noexcept {
     XfZlib* object = XfZlib::From(handle);
@@ -503,14 +523,16 @@ Result Guarded(void* handle, Result failed, Body body) noexcept {
 }  // namespace
 }  // namespace accel_gzip
 
-// ---- The ABI ---------------------------------------------------------------------------------------
+// ---- The ABI
+// ---------------------------------------------------------------------------------------
 
 using accel_gzip::Guarded;
 using accel_gzip::XfZlib;
 
-// `device_id` and `profile` change nothing: every id is a card of its own, and profiling costs nothing.
-void* xfZlib_constructor_wrapper(char* xclbin_path, uint8_t max_cr, uint8_t cd_flow, uint8_t /*device_id*/,
-                                 uint8_t /*profile*/, uint8_t d_type) {
+// `device_id` and `profile` change nothing: every id is a card of its own, and profiling costs
+// nothing.
+void* xfZlib_constructor_wrapper(char* xclbin_path, uint8_t max_cr, uint8_t cd_flow,
+                                 uint8_t /*device_id*/, uint8_t /*profile*/, uint8_t d_type) {
     return new (std::nothrow) XfZlib(xclbin_path, max_cr, cd_flow, d_type);
 }
 
@@ -523,13 +545,15 @@ uint64_t compress_file_wrapper(void* obj, char* in_path, char* out_path, uint64_
                    [=](XfZlib& x) { return x.CompressFile(in_path, out_path, input_size); });
 }
 
-uint64_t decompress_file_wrapper(void* obj, char* in_path, char* out_path, uint64_t input_size, int cu_run) {
+uint64_t decompress_file_wrapper(void* obj, char* in_path, char* out_path, uint64_t input_size,
+                                 int cu_run) {
     return Guarded(obj, uint64_t{0}, [=](XfZlib& x) {
         return x.DecompressFile(in_path, out_path, input_size, cu_run);
     });
 }
 
-uint8_t* compress_buffer_wrapper(void* obj, const uint8_t* in, uint64_t in_size, uint64_t* out_size) {
+uint8_t* compress_buffer_wrapper(void* obj, const uint8_t* in, uint64_t in_size,
+                                 uint64_t* out_size) {
     return Guarded(obj, static_cast<uint8_t*>(nullptr),
                    [=](XfZlib& x) { return x.CompressBuffer(in, in_size, out_size); });
 }

@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-// A push marks every declaration for export: the .abi.h files may hold no macro, hence no attribute.
+// A push marks every declaration for export: the .abi.h files may hold no macro, hence no
+// attribute.
 #pragma GCC visibility push(default)
 #include "gzip.abi.h"
 #include "gzip_ext.abi.h"

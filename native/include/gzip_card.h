@@ -1,7 +1,7 @@
 // What the gzip host library (native/gzip) needs from a card, and all it knows of one.
 //
-// The host library frames files and checks arguments; a card turns bytes into deflate blocks and back.
-// sims/gzip implements a simulated card. Sizes are bytes. Nothing here is thread-safe.
+// The host library frames files and checks arguments; a card turns bytes into deflate blocks and
+// back. sims/gzip implements a simulated card. Sizes are bytes. Nothing here is thread-safe.
 #ifndef ACCEL_NATIVE_GZIP_CARD_H_
 #define ACCEL_NATIVE_GZIP_CARD_H_
 
@@ -11,8 +11,8 @@
 
 namespace accel_gzip {
 
-// BLOCK_SIZE_IN_KB 1024 and PARALLEL_BLOCK 8 of the 2020 kernels: one engine compresses one block, one
-// host buffer ("brick") feeds all eight engines.
+// BLOCK_SIZE_IN_KB 1024 and PARALLEL_BLOCK 8 of the 2020 kernels: one engine compresses one block,
+// one host buffer ("brick") feeds all eight engines.
 constexpr size_t kBlockBytes = size_t{1} << 20;
 constexpr size_t kEngines = 8;
 constexpr size_t kBrickBytes = kBlockBytes * kEngines;
@@ -20,8 +20,8 @@ constexpr size_t kBrickBytes = kBlockBytes * kEngines;
 // The last 64 bytes of a block are never matched; the kernels count to `block size - 64` unsigned.
 constexpr size_t kBlockTailBytes = 64;
 
-// Room CompressBrick needs for its output. The vendor gives 2 x input; a block of a few hundred bytes
-// can need more than that, because its code table alone takes up to 400 bytes.
+// Room CompressBrick needs for its output. The vendor gives 2 x input; a block of a few hundred
+// bytes can need more than that, because its code table alone takes up to 400 bytes.
 constexpr size_t CompressedCapacity(size_t input_bytes) {
     return 2 * input_bytes + 1024 * (input_bytes / kBlockBytes + 1);
 }

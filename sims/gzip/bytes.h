@@ -32,8 +32,9 @@ inline void Store64(uint8_t* p, uint64_t v) {
     std::memcpy(p, &v, sizeof v);
 }
 
-// Bits, least significant first, as deflate wants them. After Flush at most 7 are pending, so 56 may be
-// Put before the next Flush. Writes whole 8-byte words: needs 8 bytes of room behind the last one.
+// Bits, least significant first, as deflate wants them. After Flush at most 7 are pending, so 56
+// may be Put before the next Flush. Writes whole 8-byte words: needs 8 bytes of room behind the
+// last one.
 class BitWriter {
 public:
     explicit BitWriter(uint8_t* out) : out_(out) {}

@@ -1,7 +1,7 @@
 // The simulated card: the two compress kernels, the decompress kernel and their modelled time.
 //
-// It computes in the calling thread. The kernels keep their faults: what hangs on the card is refused here,
-// with a text that says so, because a caller must not send it.
+// It computes in the calling thread. The kernels keep their faults: what hangs on the card is
+// refused here, with a text that says so, because a caller must not send it.
 #include <algorithm>
 
 #include "gzip_card.h"
@@ -19,7 +19,8 @@ public:
 
     const char* RefusalOf(uint64_t input_bytes) const override {
         if (input_bytes == 0) return "the input is empty: the card would encode zero bytes";
-        if (input_bytes > UINT32_MAX) return "the input is above 4 GiB - 1: the card's offsets are 32 bit";
+        if (input_bytes > UINT32_MAX)
+            return "the input is above 4 GiB - 1: the card's offsets are 32 bit";
         uint64_t last = input_bytes % kBlockBytes;
         if (last != 0 && last < kBlockTailBytes) {
             return "the last block is shorter than 64 bytes: the LZ77 kernel would run away";

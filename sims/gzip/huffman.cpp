@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kLiteralSymbols = 286;
 constexpr size_t kDistanceSymbolCount = 30;
 constexpr size_t kEndOfBlock = 256;
-// The format and the vendor's tree allow 15 bits. With 14, four literals fit between two flushes of the
-// bit writer; in a block of 1 MiB that costs less than one byte in ten thousand.
+// The format and the vendor's tree allow 15 bits. With 14, four literals fit between two flushes of
+// the bit writer; in a block of 1 MiB that costs less than one byte in ten thousand.
 constexpr unsigned kLiteralBits = 14;
 constexpr unsigned kDistanceBits = 15;
 constexpr unsigned kCodeLengthBits = 7;
@@ -177,8 +177,8 @@ void WriteHeader(BitWriter& writer, const BlockCodes& codes) {
     }
 }
 
-// The body. Runs are short in text and their lengths unforeseeable: the up to three literals that are
-// left after whole fours are written without a branch, those beyond the run with no bits.
+// The body. Runs are short in text and their lengths unforeseeable: the up to three literals that
+// are left after whole fours are written without a branch, those beyond the run with no bits.
 void WriteTokens(BitWriter& out, const Lz77Output& tokens, const BlockCodes& codes) {
     BitWriter writer = out;  // a local copy stays in registers
     const uint8_t* literal = tokens.literals.get();
@@ -207,7 +207,8 @@ void WriteTokens(BitWriter& out, const Lz77Output& tokens, const BlockCodes& cod
 }
 
 struct PackageList {
-    // Items by weight: leaves (`true`) in order of weight, and packages of the level below in order.
+    // Items by weight: leaves (`true`) in order of weight, and packages of the level below in
+    // order.
     uint64_t weight[2 * kLiteralSymbols];
     bool is_leaf[2 * kLiteralSymbols];
     size_t size = 0;
@@ -215,10 +216,12 @@ struct PackageList {
 
 }  // namespace
 
-// Package-merge (Larmore and Hirschberg, 1990). The list of a level is the leaves merged with the pairs of
-// the list below; the first 2(n-1) items of the top level are the solution. A leaf's length is the number
-// of levels on which it is among the chosen, and the chosen leaves are the lightest of each level.
-void LimitedCodeLengths(const uint32_t* counts, size_t symbols, unsigned max_bits, uint8_t* lengths) {
+// Package-merge (Larmore and Hirschberg, 1990). The list of a level is the leaves merged with the
+// pairs of the list below; the first 2(n-1) items of the top level are the solution. A leaf's
+// length is the number of levels on which it is among the chosen, and the chosen leaves are the
+// lightest of each level.
+void LimitedCodeLengths(const uint32_t* counts, size_t symbols, unsigned max_bits,
+                        uint8_t* lengths) {
     struct Leaf {
         uint32_t count;
         uint32_t symbol;

@@ -1,8 +1,9 @@
 // A table-driven inflate that streams: 1 MiB of input and output at a time, 32 KiB of history.
 //
-// Memory safety rests on two rules. The input buffer ends in kInputPad zero bytes, so a decoder that runs
-// past a truncated stream reads zeros and is caught at the next Consumed() check. The output buffer has
-// kOutputSlack bytes behind the mark at which it is flushed, more than one step of the loop can write.
+// Memory safety rests on two rules. The input buffer ends in kInputPad zero bytes, so a decoder
+// that runs past a truncated stream reads zeros and is caught at the next Consumed() check. The
+// output buffer has kOutputSlack bytes behind the mark at which it is flushed, more than one step
+// of the loop can write.
 #include "inflate.h"
 
 #include <algorithm>
@@ -26,15 +27,18 @@ constexpr const char* kTruncated = "the deflate stream is truncated";
 constexpr const char* kUnreadable = "the input could not be read";
 constexpr const char* kUnwritable = "the output could not be written";
 constexpr const char* kBadCode = "invalid code in the deflate stream";
-constexpr const char* kTooLarge = "the output is larger than input size x max_cr, or than 4 GiB - 1";
+constexpr const char* kTooLarge =
+    "the output is larger than input size x max_cr, or than 4 GiB - 1";
 
 // A table entry: what a code means and how many bits it takes.
-//   bits 0..7 of the code; 8..11 extra bits; 12..15 one of the kinds; 16..31 literals, base or subtable
+//   bits 0..7 of the code; 8..11 extra bits; 12..15 one of the kinds; 16..31 literals, base or
+//   subtable
 using Entry = uint32_t;
 enum Kind : uint32_t {
     kLiteral = 1u << 15,
-    kPair = kLiteral | 1u << 12,  // two literals whose codes fit one lookup; the first in the low byte
-    kSpecial = 1u << 14,  // one of the three below
+    kPair =
+        kLiteral | 1u << 12,  // two literals whose codes fit one lookup; the first in the low byte
+    kSpecial = 1u << 14,      // one of the three below
     kEnd = kSpecial | 1u << 13,
     kSubtable = kSpecial | 1u << 12,
     kInvalid = kSpecial,
@@ -44,7 +48,9 @@ constexpr uint32_t kKindMask = 0xf000;
 unsigned CodeBits(Entry e) { return e & 0xff; }
 unsigned ExtraBits(Entry e) { return e >> 8 & 0xf; }
 uint32_t Value(Entry e) { return e >> 16; }
-Entry MakeEntry(uint32_t kind, uint32_t value, unsigned extra) { return value << 16 | kind | extra << 8; }
+Entry MakeEntry(uint32_t kind, uint32_t value, unsigned extra) {
+    return value << 16 | kind | extra << 8;
+}
 
 // RFC 1951, 3.2.5. Symbols 286, 287 and 30, 31 have codes in fixed blocks but no meaning.
 constexpr std::array<Entry, 288> MakeLiteralMeanings() {
@@ -91,13 +97,13 @@ uint32_t ReverseBits16(uint32_t v) {
     return (v & 0xff) << 8 | v >> 8;
 }
 
-// Lookup by the next kPrimaryBits; longer codes by a subtable of the rest. A subtable holds at least one
-// symbol, so kMaxSymbols of them are always enough.
+// Lookup by the next kPrimaryBits; longer codes by a subtable of the rest. A subtable holds at
+// least one symbol, so kMaxSymbols of them are always enough.
 template <unsigned kPrimaryBits, unsigned kMaxBits, size_t kMaxSymbols>
 class Table {
 public:
-    // `lengths` and `meanings` of `count` symbols. Returns false for an over-subscribed code, and for an
-    // incomplete one unless it is a single code of one bit and `allow_single` (zlib's rule).
+    // `lengths` and `meanings` of `count` symbols. Returns false for an over-subscribed code, and
+    // for an incomplete one unless it is a single code of one bit and `allow_single` (zlib's rule).
     bool Build(const uint8_t* lengths, const Entry* meanings, size_t count, bool allow_single) {
         unsigned per_length[16] = {};
         for (size_t s = 0; s < count; ++s) ++per_length[lengths[s]];
@@ -117,13 +123,15 @@ public:
         subtables_end_ = 1u << kPrimaryBits;
         open_.fill(0);
         for (size_t s = 0; s < count; ++s) {
-            if (lengths[s]) Place(ReverseBits16(next[lengths[s]]++) >> (16 - lengths[s]), lengths[s], meanings[s]);
+            if (lengths[s])
+                Place(ReverseBits16(next[lengths[s]]++) >> (16 - lengths[s]), lengths[s],
+                      meanings[s]);
         }
         return true;
     }
 
-    // Join literals with the literal behind them where both codes fit a lookup. Downwards, because the
-    // entry of what follows has a smaller index and must still be single.
+    // Join literals with the literal behind them where both codes fit a lookup. Downwards, because
+    // the entry of what follows has a smaller index and must still be single.
     void PairLiterals() {
         for (size_t i = size_t{1} << kPrimaryBits; i-- > 0;) {
             const Entry first = entries_[i];
@@ -149,7 +157,8 @@ private:
     void Place(uint32_t code, unsigned bits, Entry meaning) {
         const Entry entry = meaning | bits;
         if (bits <= kPrimaryBits) {
-            for (size_t i = code; i < size_t{1} << kPrimaryBits; i += size_t{1} << bits) entries_[i] = entry;
+            for (size_t i = code; i < size_t{1} << kPrimaryBits; i += size_t{1} << bits)
+                entries_[i] = entry;
             return;
         }
         const uint32_t prefix = code & ((1u << kPrimaryBits) - 1);
@@ -159,13 +168,15 @@ private:
             subtables_end_ += 1u << kRestBits;
         }
         Entry* sub = entries_ + Value(entries_[prefix]);
-        for (size_t i = code >> kPrimaryBits; i < size_t{1} << kRestBits; i += size_t{1} << (bits - kPrimaryBits)) {
+        for (size_t i = code >> kPrimaryBits; i < size_t{1} << kRestBits;
+             i += size_t{1} << (bits - kPrimaryBits)) {
             sub[i] = entry;
         }
     }
 
     Entry entries_[(size_t{1} << kPrimaryBits) + (kRestBits ? kMaxSymbols << kRestBits : 0)];
-    std::array<uint64_t, ((size_t{1} << kPrimaryBits) + 63) / 64> open_;  // prefixes with a subtable
+    std::array<uint64_t, ((size_t{1} << kPrimaryBits) + 63) / 64>
+        open_;  // prefixes with a subtable
     uint32_t subtables_end_ = 0;
 };
 
@@ -187,8 +198,8 @@ struct Inflater::State {
     const char* RefillInput();
     const char* FlushOutput();
 
-    // Bit input. At least 56 bits are valid after Refill; those beyond `valid` are lookahead of the same
-    // bytes, which makes the refill free of branches.
+    // Bit input. At least 56 bits are valid after Refill; those beyond `valid` are lookahead of the
+    // same bytes, which makes the refill free of branches.
     void Refill() {
         bits |= Load64(next) << valid;
         next += (63 - valid) >> 3;
@@ -233,8 +244,8 @@ struct Inflater::State {
     uint8_t* pending = nullptr;  // first byte not yet given to the sink
     uint64_t flushed = 0;
 
-    // 12 and 9 bits hold nearly every code of a text (12 also pairs of base64's 6-bit literals), and both
-    // primary tables fit the L1 cache.
+    // 12 and 9 bits hold nearly every code of a text (12 also pairs of base64's 6-bit literals),
+    // and both primary tables fit the L1 cache.
     Table<12, 15, 288> literals;
     Table<9, 15, 32> distances;
     Table<7, 7, 19> code_lengths;
@@ -291,7 +302,8 @@ const char* Inflater::State::Blocks() {
         last = Take(1) != 0;
         const uint32_t type = Take(2);
         const char* error = nullptr;
-        // Stored blocks pass in every kernel: the card's own output has one behind each dynamic block.
+        // Stored blocks pass in every kernel: the card's own output has one behind each dynamic
+        // block.
         if (type == 0) {
             error = StoredBlock();
         } else if (type == 3) {
@@ -328,7 +340,8 @@ const char* Inflater::State::StoredBlock() {
         if (out >= mark) {
             if (const char* error = FlushOutput()) return error;
         }
-        size_t part = std::min({left, static_cast<size_t>(input_end - next), static_cast<size_t>(mark - out)});
+        size_t part = std::min(
+            {left, static_cast<size_t>(input_end - next), static_cast<size_t>(mark - out)});
         std::memcpy(out, next, part);
         out += part;
         next += part;
@@ -408,9 +421,12 @@ inline uint8_t* CopyMatch(uint8_t* out, uint32_t distance, uint32_t length) {
         std::memset(out, *from, length);
         return end;
     }
-    // A period below 16: lay down one multiple of it that is at least 8 bytes, then copy words from there.
+    // A period below 16: lay down one multiple of it that is at least 8 bytes, then copy words from
+    // there.
     while (distance < 8) {
-        Store64(out, Load64(from));  // its first `distance` bytes are right, which is what doubling needs
+        Store64(
+            out,
+            Load64(from));  // its first `distance` bytes are right, which is what doubling needs
         out += distance;
         distance *= 2;
         if (out >= end) return end;

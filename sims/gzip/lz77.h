@@ -1,4 +1,5 @@
-// The LZ77 stage of one engine: a block of up to 1 MiB becomes literals, tokens and their frequencies.
+// The LZ77 stage of one engine: a block of up to 1 MiB becomes literals, tokens and their
+// frequencies.
 #ifndef ACCEL_SIMS_GZIP_LZ77_H_
 #define ACCEL_SIMS_GZIP_LZ77_H_
 
@@ -11,10 +12,12 @@
 
 namespace accel_gzip {
 
-constexpr unsigned kMaxMatch = 255;  // MAX_MATCH_LEN of the booster stage: the token has 8 bits for it
+constexpr unsigned kMaxMatch =
+    255;  // MAX_MATCH_LEN of the booster stage: the token has 8 bits for it
 
-// A run of literals, then a match (length 0: none). The kernels pass one 32-bit word for each literal
-// as well; runs are the same stream with less memory traffic. run: 9 bits, length: 8, distance: 15.
+// A run of literals, then a match (length 0: none). The kernels pass one 32-bit word for each
+// literal as well; runs are the same stream with less memory traffic. run: 9 bits, length: 8,
+// distance: 15.
 struct Token {
     static constexpr uint32_t kMaxRun = 511;
     uint32_t word;
@@ -51,7 +54,8 @@ inline unsigned DistanceSymbol(uint32_t distance) {
 
 // What the stage hands to the Huffman stage. `literals` are all bytes outside matches, in order.
 struct Lz77Output {
-    static constexpr size_t kSlack = 64;  // bytes that wide copies and loads may touch behind the end
+    static constexpr size_t kSlack =
+        64;  // bytes that wide copies and loads may touch behind the end
     static constexpr size_t kMaxTokens = kBlockBytes / 4 + kBlockBytes / Token::kMaxRun + 2;
 
     std::unique_ptr<uint8_t[]> literals{new uint8_t[kBlockBytes + kSlack]()};

@@ -1,10 +1,11 @@
-// Checks the simulated gzip accelerator library through its C ABI; meant to run under the sanitizers.
+// Checks the simulated gzip accelerator library through its C ABI; meant to run under the
+// sanitizers.
 //
 //   g++ -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Inative/include
 //       tests/native/gzip/test_xfzlib.cpp native/gzip/xfzlib.cpp sims/gzip/*.cpp -o test && ./test
 //
-// Exits with 1 and names the check that failed. All randomness is seeded. zlib is not linked: the Python
-// tests compare with it; here the library's own inflate reads what its deflate wrote.
+// Exits with 1 and names the check that failed. All randomness is seeded. zlib is not linked: the
+// Python tests compare with it; here the library's own inflate reads what its deflate wrote.
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,7 +46,8 @@ struct Random {
     uint64_t Below(uint64_t n) { return Next() % n; }
 };
 
-// ---- Files -----------------------------------------------------------------------------------------
+// ---- Files
+// -----------------------------------------------------------------------------------------
 
 std::string g_dir;
 
@@ -71,13 +73,16 @@ Bytes ReadFile(const std::string& path) {
     return data;
 }
 
-// ---- The library -----------------------------------------------------------------------------------
+// ---- The library
+// -----------------------------------------------------------------------------------
 
 struct Object {
     void* handle;
 
-    explicit Object(uint8_t max_cr = 255, uint8_t cd_flow = 0, uint8_t d_type = 2, const char* xclbin = nullptr)
-        : handle(xfZlib_constructor_wrapper(const_cast<char*>(xclbin), max_cr, cd_flow, 0, 0, d_type)) {
+    explicit Object(uint8_t max_cr = 255, uint8_t cd_flow = 0, uint8_t d_type = 2,
+                    const char* xclbin = nullptr)
+        : handle(xfZlib_constructor_wrapper(const_cast<char*>(xclbin), max_cr, cd_flow, 0, 0,
+                                            d_type)) {
         CHECK(handle != nullptr);
     }
     ~Object() { xfZlib_destructor_wrapper(handle); }
@@ -86,7 +91,9 @@ struct Object {
 
     void SetQuirks(int32_t quirks) { CHECK(accel_gzip_sim_set_quirks(handle, quirks) == 0); }
     bool HasError() { return *accel_gzip_last_error(handle) != '\0'; }
-    bool ErrorSays(const char* text) { return std::strstr(accel_gzip_last_error(handle), text) != nullptr; }
+    bool ErrorSays(const char* text) {
+        return std::strstr(accel_gzip_last_error(handle), text) != nullptr;
+    }
 
     // An exact copy on the heap, so that the sanitizer sees a read beyond either end.
     bool Compress(const Bytes& in, Bytes* out) {
@@ -100,8 +107,8 @@ struct Object {
         return true;
     }
     uint64_t CompressFile(const std::string& in, const std::string& out, uint64_t size) {
-        return compress_file_wrapper(handle, const_cast<char*>(in.c_str()), const_cast<char*>(out.c_str()),
-                                     size);
+        return compress_file_wrapper(handle, const_cast<char*>(in.c_str()),
+                                     const_cast<char*>(out.c_str()), size);
     }
     uint64_t DecompressFile(const std::string& in, const std::string& out, uint64_t size) {
         return decompress_file_wrapper(handle, const_cast<char*>(in.c_str()),
@@ -135,7 +142,8 @@ uint32_t Crc32(const Bytes& data) {
 
 uint32_t Le32(const uint8_t* p) { return p[0] | p[1] << 8 | p[2] << 16 | uint32_t{p[3]} << 24; }
 
-// ---- Contents --------------------------------------------------------------------------------------
+// ---- Contents
+// --------------------------------------------------------------------------------------
 
 Bytes Periodic(size_t size, size_t period, uint64_t seed) {
     Random random{seed};
@@ -156,7 +164,8 @@ Bytes Noise(size_t size, unsigned symbols, uint64_t seed) {
 Bytes Runs(size_t size, uint64_t seed) {
     Random random{seed};
     Bytes data;
-    while (data.size() < size) data.insert(data.end(), 1 + random.Below(300), static_cast<uint8_t>(random.Next()));
+    while (data.size() < size)
+        data.insert(data.end(), 1 + random.Below(300), static_cast<uint8_t>(random.Next()));
     data.resize(size);
     return data;
 }
@@ -195,22 +204,35 @@ constexpr int kKinds = 12;
 
 Bytes Content(int kind, size_t size, uint64_t seed) {
     switch (kind) {
-        case 0: return Bytes(size, 0);
-        case 1: return Noise(size, 256, seed);
-        case 2: return Text(size, seed);
-        case 3: return Runs(size, seed);
-        case 4: return Periodic(size, 2, seed);
-        case 5: return Periodic(size, 3, seed);
-        case 6: return Periodic(size, 255, seed);
-        case 7: return Periodic(size, 16384, seed);
-        case 8: return Periodic(size, 32767, seed);
-        case 9: return Periodic(size, 65536, seed);
-        case 10: return Noise(size, 2, seed);
-        default: return Fibonacci(size, seed);
+        case 0:
+            return Bytes(size, 0);
+        case 1:
+            return Noise(size, 256, seed);
+        case 2:
+            return Text(size, seed);
+        case 3:
+            return Runs(size, seed);
+        case 4:
+            return Periodic(size, 2, seed);
+        case 5:
+            return Periodic(size, 3, seed);
+        case 6:
+            return Periodic(size, 255, seed);
+        case 7:
+            return Periodic(size, 16384, seed);
+        case 8:
+            return Periodic(size, 32767, seed);
+        case 9:
+            return Periodic(size, 65536, seed);
+        case 10:
+            return Noise(size, 2, seed);
+        default:
+            return Fibonacci(size, seed);
     }
 }
 
-// ---- Checks ----------------------------------------------------------------------------------------
+// ---- Checks
+// ----------------------------------------------------------------------------------------
 
 void RoundTrip(Object& clean, const Bytes& data) {
     Bytes packed, back;
@@ -230,14 +252,16 @@ void RoundTrip(Object& clean, const Bytes& data) {
 void TestRoundTrips() {
     Object clean;
     clean.SetQuirks(0);
-    const size_t small[] = {64, 65, 66, 71, 127, 128, 129, 318, 319, 320, 1023, 1087, 1088, 1089, 2111, 65536, 70001};
+    const size_t small[] = {64,  65,   66,   71,   127,  128,  129,   318,  319,
+                            320, 1023, 1087, 1088, 1089, 2111, 65536, 70001};
     for (int kind = 0; kind < kKinds; ++kind) {
         for (size_t size : small) {
             g_case = "kind " + std::to_string(kind) + ", size " + std::to_string(size);
             RoundTrip(clean, Content(kind, size, size));
         }
     }
-    const size_t large[] = {kBlock - 1, kBlock, kBlock + 64, kBlock + 65, 2 * kBlock - 1, 2 * kBlock + 64};
+    const size_t large[] = {kBlock - 1,  kBlock,         kBlock + 64,
+                            kBlock + 65, 2 * kBlock - 1, 2 * kBlock + 64};
     int kind = 0;
     for (size_t size : large) {
         for (int i = 0; i < 3; ++i, kind = (kind + 1) % kKinds) {
@@ -264,7 +288,8 @@ void TestBufferReuse() {
     uint64_t size = 0;
     uint8_t* first = compress_buffer_wrapper(object.handle, data.data(), data.size(), &size);
     for (int i = 0; i < 3; ++i) {
-        CHECK(compress_buffer_wrapper(object.handle, data.data(), data.size() - kBlock * i, &size) == first);
+        CHECK(compress_buffer_wrapper(object.handle, data.data(), data.size() - kBlock * i,
+                                      &size) == first);
     }
 }
 
@@ -377,8 +402,10 @@ void TestConstructor() {
     g_case = "d_type";
     Object dynamic(10, 0, 0), fixed(10, 0, 1);
     // "aaa" in a fixed block and in a stored one.
-    const Bytes fixed_member = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 0x4c, 0x4c, 0x04, 0x00, 0, 0, 0, 0, 0, 0, 0, 0};
-    const Bytes stored_member = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 3, 0, 0xfc, 0xff, 'a', 'a', 'a', 0, 0, 0, 0, 0, 0, 0, 0};
+    const Bytes fixed_member = {0x1f, 0x8b, 8,    0, 0, 0, 0, 0, 0, 3, 0x4b, 0x4c,
+                                0x4c, 0x04, 0x00, 0, 0, 0, 0, 0, 0, 0, 0};
+    const Bytes stored_member = {0x1f, 0x8b, 8,   0,   0,   0, 0, 0, 0, 3, 1, 3, 0,
+                                 0xfc, 0xff, 'a', 'a', 'a', 0, 0, 0, 0, 0, 0, 0, 0};
     CHECK(fixed.Decompress(fixed_member, &back) == 3);
     CHECK(back == Bytes(3, 'a'));
     CHECK(dynamic.Decompress(fixed_member, &back) == 0);
@@ -464,7 +491,8 @@ void TestDecompressLimits() {
     data = Text(600, 4);
     CHECK(wide.Compress(data, &packed));
     for (size_t size = 1; size < packed.size(); ++size) {
-        CHECK(wide.Decompress(Bytes(packed.begin(), packed.begin() + static_cast<long>(size)), &back) == 0);
+        CHECK(wide.Decompress(Bytes(packed.begin(), packed.begin() + static_cast<long>(size)),
+                              &back) == 0);
     }
 
     g_case = "first member only";

@@ -1,0 +1,5 @@
+"""The ``accel`` command."""
+
+from accel_sdk.cli._main import main
+
+__all__ = ["main"]
