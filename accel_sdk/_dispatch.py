@@ -15,10 +15,11 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
-from accel_sdk._pool import Pool, Slot
+from accel_sdk._pool import Pool
+from accel_sdk._slot import Job, Slot
 from accel_sdk._worker import Outcome, Task, open_device, run_chunk
 from accel_sdk.data import FileBlob, MemoryBlob, sizeof
 from accel_sdk.driver import Stats
@@ -50,29 +51,6 @@ class Limits:
     failures_to_set_aside: int
     chunk_timeout_s: float | None
     window: int
-
-
-@dataclass(eq=False)
-class Job:
-    """One chunk on its way, or, without a work item, the opening of a device.
-
-    Attributes
-    ----------
-    index
-        Place in the input order.
-    tried
-        Devices that failed on it.
-    deadline
-        When the device must be done with it, once it works on it; ``None`` before, or without limit.
-    """
-
-    index: int
-    work: Work[Any, Any]
-    opens: bool = False
-    tried: list[str] = field(default_factory=list)
-    future: Future | None = None
-    held: Future | None = None
-    deadline: float | None = None
 
 
 class Dispatch(Generic[Out]):
@@ -196,9 +174,7 @@ class Dispatch(Generic[Out]):
         if known is None:
             digest = hashlib.sha256(pickle.dumps(kernel)).hexdigest()
             known = self._keys[id(kernel)] = (kernel, digest)  # kept, so that its id stays its own
-        return Task(
-            self._pool.cache, known[1], kernel, slot.device.name, self._limits.chunk_timeout_s
-        )
+        return Task(self._pool.cache, known[1], kernel, slot.device.name, self._limits.chunk_timeout_s)
 
     def _payload(self, slot: Slot, job: Job) -> object:
         """Return what travels as the chunk: itself where it is small, a reference where it is not."""
@@ -317,9 +293,7 @@ class Dispatch(Generic[Out]):
             self._forget(head)
             limit = _OPEN_TIMEOUT_S if head.opens else self._limits.chunk_timeout_s
             what = "opening it" if head.opens else f"chunk {head.index}"
-            error = KernelTimeoutError(
-                f"{what} did not finish within {limit:g} s", device=slot.device.name
-            )
+            error = KernelTimeoutError(f"{what} did not finish within {limit:g} s", device=slot.device.name)
             slot.stats.failures += 1
             self._set_aside(slot, str(error))  # its thread is stuck: it can take no more
             self._fail(slot, head, error, opened=True)
@@ -348,9 +322,7 @@ class Dispatch(Generic[Out]):
             return errors[0]
         if not said:
             return DeviceNotFoundError(f"no device of this run can run {job.work.kernel.name}")
-        return NoDeviceLeftError(
-            "no device is left: " + "; ".join(said.values()), errors=said
-        )
+        return NoDeviceLeftError("no device is left: " + "; ".join(said.values()), errors=said)
 
     def _said(self) -> dict[str, str]:
         return {slot.device.name: slot.set_aside for slot in self._slots if slot.set_aside}
@@ -385,8 +357,6 @@ def _outcome(future: Future, slot: Slot) -> Outcome:
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        lost = DeviceLostError(
-            f"its worker failed: {type(error).__name__}: {error}", device=slot.device.name
-        )
+        lost = DeviceLostError(f"its worker failed: {type(error).__name__}: {error}", device=slot.device.name)
         return Outcome(Stats(failures=1), error=lost)
     return outcome

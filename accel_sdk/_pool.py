@@ -4,56 +4,24 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from distributed import Client, LocalCluster, Worker
 
 from accel_sdk import device as _device
+from accel_sdk._slot import Slot
 from accel_sdk._worker import DeviceCache, WorkerInfo, can_read, describe_worker
 from accel_sdk.data import FileBlob
 from accel_sdk.device import Device
-from accel_sdk.driver import Stats
-from accel_sdk.errors import AccelError, ClusterError, DeviceNotFoundError
+from accel_sdk.errors import ClusterError, DeviceNotFoundError
 from accel_sdk.kernel import AnyKernel
 from accel_sdk.registry import default_registry
 
-if TYPE_CHECKING:
-    from accel_sdk._dispatch import Job
-
 _LOOPBACK = "127.0.0.1:0"
 _POLL_S = 1.0  # how often a cluster is asked which workers it still has
-
-
-@dataclass
-class Slot:
-    """One device of a run: what it may do, what it is doing, how it has fared.
-
-    Attributes
-    ----------
-    kernels
-        Names of the kernels it can run.
-    in_flight
-        Jobs sent to it, oldest first; it works on the first.
-    failures_in_row
-        Since its last result.
-    set_aside
-        Why it gets no more work; ``""`` while it does.
-    """
-
-    device: Device
-    address: str
-    kernels: frozenset[str]
-    stats: Stats = field(default_factory=Stats)
-    in_flight: deque[Job] = field(default_factory=deque)
-    opened: set[str] = field(default_factory=set)
-    failures_in_row: int = 0
-    set_aside: str = ""
-    error: AccelError | None = None
 
 
 class Pool(ABC):
@@ -94,7 +62,7 @@ class Pool(ABC):
         """Close every accelerator that this runner opened, and what else the pool started."""
 
 
-class _EmbeddedWorker(Worker):  # type: ignore[misc]
+class _EmbeddedWorker(Worker):
     """A worker that closes without waiting for its thread.
 
     A native call cannot be interrupted. Its thread is a daemon and its accelerator closes itself when the
@@ -141,7 +109,7 @@ class EmbeddedPool(Pool):
         self.cache = f"accel-{uuid4().hex}"
         self.client.register_plugin(DeviceCache(self.cache))
         workers = self._cluster.workers.values()
-        self._addresses = {d.name: w.address for d, w in zip(candidates, workers)}
+        self._addresses = {d.name: w.address for d, w in zip(candidates, workers, strict=False)}
 
     def _candidates(self) -> list[Device]:
         """Return every device that some kernel could be given; a worker costs 3 ms."""
@@ -182,9 +150,7 @@ class ClusterPool(Pool):
 
     poll_s = _POLL_S
 
-    def __init__(
-        self, scheduler: str | Client, names: str | Sequence[str] | None, timeout_s: float
-    ) -> None:
+    def __init__(self, scheduler: str | Client, names: str | Sequence[str] | None, timeout_s: float) -> None:
         self._names = None if names is None else _device.parse_names(names, where="devices")
         self._ours = isinstance(scheduler, str)
         self.client = _connect(scheduler, timeout_s) if isinstance(scheduler, str) else scheduler
@@ -238,9 +204,7 @@ class ClusterPool(Pool):
     def _ask_workers(self) -> dict[str, WorkerInfo]:
         answers: dict[str, Any] = self.client.run(describe_worker, on_error="return")
         if not answers:
-            raise ClusterError(
-                f"the scheduler at {self._address} has no workers", hint="start workers there"
-            )
+            raise ClusterError(f"the scheduler at {self._address} has no workers", hint="start workers there")
         failed = {a: e for a, e in answers.items() if isinstance(e, BaseException)}
         if len(failed) == len(answers):
             address, error = next(iter(failed.items()))

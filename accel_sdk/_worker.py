@@ -44,7 +44,7 @@ class Outcome:
     opened: bool = True
 
 
-class DeviceCache(WorkerPlugin):  # type: ignore[misc]
+class DeviceCache(WorkerPlugin):
     """Keeps accelerators open between chunks: bitstreams and weights load once.
 
     Parameters
@@ -134,7 +134,7 @@ def open_device(task: Task) -> Outcome:
 
 
 def _as_ours(error: Exception, task: Task) -> AccelError:
-    """Return the error as one of the tree: a driver may raise anything, and a traceback tells users little."""
+    """Return the error as one of the tree: a driver may raise anything."""
     if isinstance(error, AccelError):
         return error
     _log.debug("%s failed on %s", task.kernel.name, task.device, exc_info=error)

@@ -137,13 +137,11 @@ class FileBlob(Blob):
                 yield block.toreadonly()
 
     def part(self, start: int, nbytes: int) -> FileBlob:
-        return replace(
-            self, offset=self.offset + start, length=max(0, min(nbytes, self.length - start))
-        )
+        return replace(self, offset=self.offset + start, length=max(0, min(nbytes, self.length - start)))
 
     def _open(self) -> BinaryIO:
         try:
-            file = open(self.path, "rb", buffering=0)
+            file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - the caller's to close
         except OSError as error:
             raise _unreadable(self.path, error) from error
         status = os.fstat(file.fileno())
@@ -179,9 +177,7 @@ def as_blob(data: object) -> Blob:
     if isinstance(data, Blob):
         return data
     if isinstance(data, str):
-        raise DataError(
-            "text is not input bytes", hint="encode it, or give a pathlib.Path for a file"
-        )
+        raise DataError("text is not input bytes", hint="encode it, or give a pathlib.Path for a file")
     try:
         view = memoryview(cast("Buffer", data))
     except TypeError:
@@ -225,9 +221,7 @@ def _open_path(path: Path) -> Blob | BinaryIO:
     if not stat.S_ISREG(status.st_mode):
         return cast(BinaryIO, file)
     file.close()
-    return FileBlob(
-        str(path.absolute()), 0, status.st_size, status.st_size, status.st_mtime_ns
-    )
+    return FileBlob(str(path.absolute()), 0, status.st_size, status.st_size, status.st_mtime_ns)
 
 
 def _unreadable(path: str, error: OSError) -> DataError:
@@ -258,9 +252,7 @@ def read_exactly(stream: BinaryIO, nbytes: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def chunk_sizes(
-    total: int, shares: Sequence[float], *, grain: int, least: int, most: int
-) -> Iterator[int]:
+def chunk_sizes(total: int, shares: Sequence[float], *, grain: int, least: int, most: int) -> Iterator[int]:
     """Cut `total` into sizes that keep devices of different speed busy to the end.
 
     Sizes start large, because every chunk costs a trip to its device, and shrink as the end comes near, so

@@ -75,8 +75,7 @@ def simulated_devices(
             hint="set it to a whole number from 0 to 1024, or unset it",
         )
     return [
-        Device(f"{prefix}:{n}", Kind.SIMULATED, platform, dict(properties or {}))
-        for n in range(int(text))
+        Device(f"{prefix}:{n}", Kind.SIMULATED, platform, dict(properties or {})) for n in range(int(text))
     ]
 
 

@@ -160,7 +160,7 @@ class Accelerator(ABC, Generic[In, Out]):
     def _run(self, chunk: In) -> Out:
         """Run one chunk."""
 
-    def _close(self) -> None:  # noqa: B027 - not every accelerator holds something to release
+    def _close(self) -> None:
         """Release what was opened. Called once, never while `_run` is at work."""
 
     def _device_s(self) -> float | None:

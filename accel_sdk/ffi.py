@@ -80,7 +80,7 @@ def find_library(
     if option is not None:
         path, source = Path(option), "the library option"
     elif named:
-        path, source = Path(named), variable
+        path, source = Path(named), str(variable)
     elif builtin is not None:
         path, source = native_file(builtin), "the installed package"
     else:

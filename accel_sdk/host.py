@@ -1,15 +1,17 @@
 """The device host process: a place for libraries that need a process of their own.
 
-A vendor library may keep global state, insist on the main thread, hang, abort, or call ``exit``. A driver that
-says so (`Driver.isolated`) has its accelerators opened in a child process. The parent's half,
+A vendor library may keep global state, insist on the main thread, hang, abort, or call ``exit``. A driver
+that says so (`Driver.isolated`) has its accelerators opened in a child process. The parent's half,
 `HostedAccelerator`, looks like any other accelerator: chunks and results cross through shared memory, a
-crash becomes `DeviceLostError` with the signal's name and the library's last words, a call that takes too long
-gets its process killed, and the next call starts a new one. The child ends with its parent, however that ends.
+crash becomes `DeviceLostError` with the signal's name and the library's last words, a call that takes too
+long gets its process killed, and the next call starts a new one. The child ends with its parent, however
+that ends.
 
-Protocol, over a socket pair: the parent sends ``(sys.path, driver class, kernel, device)``, the child answers
-``("ready", None)`` or ``("error", exception)``. Then one ``("run", pickle, sizes, arena size)`` for each chunk,
-answered by ``("done", ...)`` or ``("error", exception)``. Large buffers are not in the pickles (protocol 5, out
-of band) but one after another in the arena, an anonymous memory file that both map.
+Protocol, over a socket pair: the parent sends ``(sys.path, driver class, kernel, device)``, the child
+answers ``("ready",)`` or ``("error", exception)``. Then one ``("run", pickle, sizes)`` for each chunk,
+answered by ``("done", pickle, sizes, device seconds)`` or ``("error", exception)``. Large buffers are not in
+the pickles (protocol 5, out of band) but one after another in an arena, an anonymous memory file that both
+map.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import IO, Any, cast
 
@@ -284,10 +287,8 @@ def main() -> None:
     connection, inputs, outputs, parent_pid = (int(text) for text in sys.argv[1:5])
     _end_with_parent(parent_pid)
     parent = Connection(connection)
-    try:
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is done with us
         _serve(parent, _Arena(inputs), _Arena(outputs))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the parent is done with us
 
 
 def _serve(parent: Connection, inputs: _Arena, outputs: _Arena) -> None:

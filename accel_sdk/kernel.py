@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar, Generic, TypeVar, cast
+from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
 from accel_sdk.data import sizeof
 from accel_sdk.errors import UnsupportedError
@@ -115,4 +115,4 @@ AnyKernel = Kernel[Any, Any]
 
 def kernel_name(kernel: str | type[AnyKernel] | AnyKernel) -> str:
     """Return the name of a kernel given by name, class or object."""
-    return kernel if isinstance(kernel, str) else cast(str, kernel.name)
+    return kernel if isinstance(kernel, str) else kernel.name

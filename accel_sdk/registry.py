@@ -102,9 +102,7 @@ class Registry:
 
     def kernels_of(self, device: Device) -> list[str]:
         """Return the names of the kernels the device can run, sorted."""
-        return sorted(
-            {k.name for d, found in self._listing() for k in d.kernels if device in found}
-        )
+        return sorted({k.name for d, found in self._listing() for k in d.kernels if device in found})
 
     def drivers_of(self, device: Device) -> list[str]:
         """Return the names of the drivers that serve the device."""
@@ -213,16 +211,12 @@ class Registry:
 
     def _names_for(self, kernel: str | type[AnyKernel] | AnyKernel) -> set[str]:
         name = kernel_name(kernel)
-        able = [
-            found for driver, found in self._listing() if name in (k.name for k in driver.kernels)
-        ]
+        able = [found for driver, found in self._listing() if name in (k.name for k in driver.kernels)]
         if not able and name not in kernel_names():
             raise self._unknown_kernel(name)
         return {device.name for found in able for device in found}
 
-    def _named(
-        self, label: str, able: list[Device], names: str | Sequence[str], where: str
-    ) -> list[Device]:
+    def _named(self, label: str, able: list[Device], names: str | Sequence[str], where: str) -> list[Device]:
         seen = self.devices()
         restriction = _device.names_from_environment()
         if restriction is not None:
@@ -239,8 +233,7 @@ class Registry:
     def _nothing_runs(self, label: str) -> DeviceNotFoundError:
         problems = "; ".join(self._problems.values())
         return DeviceNotFoundError(
-            f"no visible device can run {label}"
-            + (f" ({problems})" if problems else ""),
+            f"no visible device can run {label}" + (f" ({problems})" if problems else ""),
             hint=f"visible devices: {_device.name_list(self.devices())}",
         )
 

@@ -49,7 +49,14 @@ class Report:
     """
 
     HEAD: ClassVar[tuple[str, ...]] = (
-        "device", "kind", "chunks", "in", "out", "busy", "rate", "modelled device time",
+        "device",
+        "kind",
+        "chunks",
+        "in",
+        "out",
+        "busy",
+        "rate",
+        "modelled device time",
     )
 
     kernel: str
@@ -102,7 +109,7 @@ class Report:
         """Return a table for people."""
         rows = [self.HEAD, *(self.cells(row) for row in self.devices)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(self.HEAD))]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, *self.remarks(), self.summary()])
 
     def remarks(self) -> list[str]:

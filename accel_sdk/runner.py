@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from accel_sdk._dispatch import Dispatch
-    from accel_sdk._pool import Pool, Slot
+    from accel_sdk._pool import Pool
+    from accel_sdk._slot import Slot
 
 _Self = TypeVar("_Self", bound="Runner")
 
@@ -137,9 +138,7 @@ class Runner:
     def run(self, kernel: Kernel[In, Out], data: object, *, out: None = None) -> Out: ...
     @overload
     def run(self, kernel: Kernel[In, Out], data: object, *, out: Path | BinaryIO) -> None: ...
-    def run(
-        self, kernel: Kernel[In, Out], data: object, *, out: Path | BinaryIO | None = None
-    ) -> Out | None:
+    def run(self, kernel: Kernel[In, Out], data: object, *, out: Path | BinaryIO | None = None) -> Out | None:
         """Run a kernel over all of `data` on all devices of this runner.
 
         Parameters
@@ -245,7 +244,7 @@ def _finish(
     out: Path | BinaryIO | None,
 ) -> Out | None:
     """Merge or write the results as they come; call everything off if that fails."""
-    parts = cast("Iterator[Out]", dispatch.results())
+    parts = dispatch.results()
     try:
         if out is None:
             return kernel.merge(parts)

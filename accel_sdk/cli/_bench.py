@@ -21,9 +21,7 @@ from accel_sdk.runner import Runner
 @click.option("--size", type=click.IntRange(1), default=256, show_default=True, help="Input, in MB.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="The best counts.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates into this picture.")
-def bench(
-    kernel: str, device: str | None, as_json: bool, size: int, repeat: int, plot: Path | None
-) -> None:
+def bench(kernel: str, device: str | None, as_json: bool, size: int, repeat: int, plot: Path | None) -> None:
     """Measure KERNEL on each device alone, then on all of them together, in memory."""
     registry = default_registry()
     kernel_type = registry.kernel_type(kernel)

@@ -14,7 +14,7 @@ import click
 from accel_sdk.kernel import AnyKernel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_TYPES: dict[object, click.ParamType] = {
+_TYPES: dict[object, click.ParamType[Any]] = {
     int: click.INT,
     float: click.FLOAT,
     str: click.STRING,
@@ -81,7 +81,7 @@ def _without_none(hint: object) -> object:
     return hint
 
 
-def _param_type(hint: object) -> click.ParamType:
+def _param_type(hint: object) -> click.ParamType[Any]:
     if get_origin(hint) is Literal:
         return click.Choice([str(value) for value in get_args(hint)])
     return _TYPES.get(hint, click.STRING)

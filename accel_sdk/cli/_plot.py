@@ -31,9 +31,7 @@ def bars(rates: Mapping[str, float], report: Report, target: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UnsupportedError(
-            "drawing needs matplotlib", hint="run: pip install 'accel-sdk[viz]'"
-        ) from None
+        raise UnsupportedError("drawing needs matplotlib", hint="run: pip install 'accel-sdk[viz]'") from None
     figure = Figure(figsize=(7, 1.2 + 0.45 * len(rates)), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.barh(list(rates), list(rates.values()), color="#4477aa")

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def sim_devices(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> list[Device]:
-    """Several simulated devices, two by default; ``$DEVICE`` names them, so that code under test uses them."""
+    """Several simulated devices, two by default; ``$DEVICE`` names them, for the code under test."""
     from accel_sdk.device import DEVICE_VARIABLE
     from accel_sdk.registry import default_registry
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accel_sdk.driver import check_size
-from accel_sdk.errors import AccelError, BitstreamError, KernelFaultError, UnsupportedError
-from accel_sdk.ffi import Library, open_library
+from accel_sdk.errors import AccelError, BitstreamError, KernelFaultError
+from accel_sdk.ffi import open_library
 
 _ABI = "gzip.abi.h"
 _OPTIONAL_ABI = "gzip_ext.abi.h"
-_DESTRUCTORS = ("xfZlib_destructor_wrapper", "DeleteInstanceOfClass")
 _FAILED = 2**64 - 1  # "-1" in the vendor's 64-bit result
 _BOTH, _DYNAMIC, _FULL = 0, 0, 2  # cd_flow and d_type values, vitis-gzip constructor
 MAX_EXPANSION = 10
 """``max_cr``: what decompresses to more than this many times its size must not go to the device."""
 
 _FRAMING_BYTES = 64 * 1024  # header with the longest path, trailer, padding: more is no honest answer
-_SHARED_MEMORY = "/dev/shm"
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 
 
 class XfZlib:
@@ -165,7 +164,7 @@ class XfZlib:
         if not self._library.has("accel_gzip_last_error"):
             return ""
         text = self._lib.accel_gzip_last_error(self._object)
-        return self._library.ffi.string(text).decode(errors="replace") if text else ""
+        return cast(bytes, self._library.ffi.string(text)).decode(errors="replace") if text else ""
 
     def _check(self, reported: int, capacity: int, call: str) -> None:
         check_size(

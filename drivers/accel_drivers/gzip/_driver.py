@@ -40,8 +40,8 @@ class IsalDriver(Driver):
 class VitisDriver(Driver):
     """gzip on Vitis boards, through the vendor's library or the built-in simulated one.
 
-    ``$ACCEL_GZIP_LIBRARY`` names the vendor's ``libz.so``, ``$ACCEL_GZIP_XCLBIN`` the bitstream. Such a library
-    calls ``exit`` on most errors, so it runs in a device host process.
+    ``$ACCEL_GZIP_LIBRARY`` names the vendor's ``libz.so``, ``$ACCEL_GZIP_XCLBIN`` the bitstream. Such a
+    library calls ``exit`` on most errors, so it runs in a device host process.
     """
 
     name = "gzip.vitis"
@@ -77,9 +77,7 @@ class VitisDriver(Driver):
             if name:
                 twins = sum(board.platform == name for board in boards)
                 slot = {"pci": file.parent.parent.name, "index": str(len(boards))}
-                boards.append(
-                    Device(f"{name}:{twins}" if twins else name, Kind.HARDWARE, name, slot)
-                )
+                boards.append(Device(f"{name}:{twins}" if twins else name, Kind.HARDWARE, name, slot))
         return boards
 
     def _index(self, device: Device) -> int:
@@ -106,5 +104,3 @@ def _read_text(file: Path) -> str:
 
 def _unsupported(driver: Driver, kernel: AnyKernel) -> UnsupportedError:
     return UnsupportedError(f"{driver.name} cannot run {kernel.name}", driver=driver.name)
-
-

@@ -10,14 +10,13 @@ from typing import BinaryIO, cast
 from isal import isal_zlib
 
 from accel_drivers.gzip import _members
+from accel_drivers.gzip._deflate import GZIP, RAW, Decoder, IsalError, new_decoder
 from accel_drivers.gzip._kernel import Chunk, Gunzip, Gzip
 from accel_sdk.data import MIB, Blob, FileBlob, as_blob
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator
 from accel_sdk.errors import CorruptStreamError
 
-_RAW = -15  # zlib's window bits: deflate without framing
-_GZIP = 31  # deflate in gzip framing
 _READ_BYTES = 256 * 1024
 _PIECE_BYTES = 4 * MIB  # bounds the memory that a highly compressed input can ask for at once
 _SPOOL_BYTES = 64 * MIB
@@ -43,7 +42,7 @@ class IsalCompressor(Accelerator[Chunk, bytes]):
 
 def compress_member(block: memoryview, level: int) -> tuple[bytes, bytes, bytes]:
     """Return header, payload and trailer of a member that holds `block`."""
-    payload = isal_zlib.compress(block, level, _RAW)
+    payload = isal_zlib.compress(block, level, RAW)
     crc = isal_zlib.crc32(block)
     return _members.header(len(payload)), payload, _members.trailer(crc, block.nbytes)
 
@@ -90,20 +89,18 @@ def decompress_member(member: memoryview, *, offset: int, device: str) -> bytes:
     payload = member[_members.HEADER_BYTES : -_members.TRAILER_BYTES]
     capacity = max(1, min(isize, payload.nbytes * _MOST_RATIO, _SPOOL_BYTES))
     try:
-        result = isal_zlib.decompress(payload, _RAW, capacity)
-    except isal_zlib.error as error:
+        result = isal_zlib.decompress(payload, RAW, capacity)
+    except IsalError as error:
         raise _damaged(offset, f"does not decode ({error})", device) from error
     if len(result) & 0xFFFFFFFF != isize:
         raise _damaged(offset, f"holds {len(result)} bytes, its trailer says {isize}", device)
     if isal_zlib.crc32(result) != crc:
         raise _damaged(offset, "has a wrong checksum (CRC-32)", device)
-    return cast(bytes, result)
+    return result
 
 
 def _damaged(offset: int, how: str, device: str) -> CorruptStreamError:
-    return CorruptStreamError(
-        f"the gzip member at byte {offset} {how}", offset_bytes=offset, device=device
-    )
+    return CorruptStreamError(f"the gzip member at byte {offset} {how}", offset_bytes=offset, device=device)
 
 
 def _decompress_in_order(blob: Blob, follows_member: bool, device: str) -> bytes:
@@ -119,7 +116,7 @@ class _InOrder:
         self._device = device
         self._members = int(follows_member)
         self._start = blob.offset  # of the member being read
-        self._decoder: isal_zlib._Decompress | None = None
+        self._decoder: Decoder | None = None
 
     def pieces(self) -> Iterator[bytes]:
         fed = self._blob.offset
@@ -149,7 +146,7 @@ class _InOrder:
             raise CorruptStreamError(
                 f"byte {self._start} {what}", offset_bytes=self._start, device=self._device
             )
-        self._decoder = isal_zlib.decompressobj(_GZIP)
+        self._decoder = new_decoder(GZIP)
         return True
 
     def _feed(self, data: bytes) -> Iterator[bytes]:
@@ -158,7 +155,7 @@ class _InOrder:
         while True:
             try:
                 piece = decoder.decompress(data, _PIECE_BYTES)
-            except isal_zlib.error as error:
+            except IsalError as error:
                 raise _damaged(self._start, f"is damaged ({error})", self._device) from error
             if piece:
                 yield piece
@@ -173,7 +170,7 @@ class _InOrder:
             return b""
         self._decoder = None
         self._members += 1
-        return cast(bytes, decoder.unused_data)
+        return decoder.unused_data
 
     def _check_end(self, pending: bytes, fed: int) -> None:
         if self._decoder is not None or (pending and pending.strip(b"\0")):

@@ -55,9 +55,7 @@ class Gzip(Kernel[Chunk, bytes]):
         if self.level not in _LEVELS:
             raise DataError(f"level must be 0, 1, 2 or 3, not {self.level}")
         if not 1 <= self.chunk_bytes <= _MOST_MEMBER_BYTES:
-            raise DataError(
-                f"chunk_bytes must be from 1 to {_MOST_MEMBER_BYTES}, not {self.chunk_bytes}"
-            )
+            raise DataError(f"chunk_bytes must be from 1 to {_MOST_MEMBER_BYTES}, not {self.chunk_bytes}")
 
     def split(self, data: object, shares: Sequence[float]) -> Iterator[Chunk]:
         return byte_chunks(
@@ -114,9 +112,7 @@ class Gunzip(Kernel[Chunk, bytes]):
 
 def _groups(blob: Blob, shares: Sequence[float]) -> Iterator[Blob]:
     """Yield runs of whole members, each about as large as a chunk should be."""
-    sizes = chunk_sizes(
-        blob.nbytes, shares, grain=1, least=_LEAST_CHUNK_BYTES, most=_MOST_CHUNK_BYTES
-    )
+    sizes = chunk_sizes(blob.nbytes, shares, grain=1, least=_LEAST_CHUNK_BYTES, most=_MOST_CHUNK_BYTES)
     start = end = 0
     wanted = next(sizes, 0)
     for extent in _members.extents(blob):

@@ -116,10 +116,16 @@ def payload_start(container: memoryview) -> int:
     """
     if bytes(container[:2]) == MAGIC:
         return _gzip_payload_start(container)
-    if len(container) >= 2 and container[0] & 15 == _DEFLATE:
-        if (container[0] << 8 | container[1]) % 31 == 0 and not container[1] & 32:  # RFC 1950, 2.2
-            return 2
+    if _has_zlib_header(container):
+        return 2
     raise CorruptStreamError("neither gzip nor zlib framing", offset_bytes=0)
+
+
+def _has_zlib_header(container: memoryview) -> bool:
+    """Check method, header checksum, and that no preset dictionary is asked for (RFC 1950, 2.2)."""
+    if len(container) < 2 or container[0] & 15 != _DEFLATE or container[1] & 32:
+        return False
+    return (container[0] << 8 | container[1]) % 31 == 0
 
 
 def _gzip_payload_start(container: memoryview) -> int:

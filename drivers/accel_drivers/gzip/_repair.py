@@ -1,11 +1,12 @@
 """Make good gzip members of what the vendor's library returns.
 
-The library leaves the CRC-32 zero, appends bytes behind the trailer, or damages it, depending on its version and
-framing. Nothing here relies on such positions: the header is parsed, the deflate data decoded, and the result
-compared with the input by CRC-32. So a board that computes wrongly is found out too.
+The library leaves the CRC-32 zero, appends bytes behind the trailer, or damages it, depending on its
+version and framing. Nothing here relies on such positions: the header is parsed, the deflate data decoded,
+and the result compared with the input by CRC-32. So a board that computes wrongly is found out too.
 
-The library ends every block with a flush marker, and blocks do not refer to each other. So a run of blocks is cut
-out and finished as a member of its own, and the output decompresses in parallel whatever compressed it.
+The library ends every block with a flush marker, and blocks do not refer to each other. So a run of blocks
+is cut out and finished as a member of its own, and the output decompresses in parallel whatever compressed
+it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from isal import isal_zlib
 
 from accel_drivers.gzip import _members
+from accel_drivers.gzip._deflate import RAW, Decoder, IsalError, new_decoder
 from accel_sdk.errors import CorruptStreamError
 
-_RAW = -15
 _FLUSH_MARKER = re.compile(b"\x00\x00\xff\xff")  # an empty stored block, byte-aligned: RFC 1951, 3.2.4
 
 
@@ -61,7 +62,7 @@ def members(container: memoryview, source: memoryview, chunk_bytes: int) -> list
             ending = _members.FINAL_BLOCK
         except _NotSeparable:
             runs, ending = [_whole(payload, source)], b""
-    except isal_zlib.error as error:
+    except IsalError as error:
         raise CorruptStreamError(f"the deflate data does not decode ({error})") from error
     parts: list[bytes | memoryview] = []
     for run in runs:
@@ -83,12 +84,12 @@ def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: in
     """Cut the next run at the first block border that makes it large enough."""
     passed_over = start  # borders up to here turned out to be none
     while True:
-        decoder = isal_zlib.decompressobj(_RAW)
+        decoder = new_decoder(RAW)
         fed, nbytes, crc = start, 0, 0
         for border in _FLUSH_MARKER.finditer(payload, start):
             try:
                 piece = decoder.decompress(payload[fed : border.end()])
-            except isal_zlib.error:
+            except IsalError:
                 raise _NotSeparable from None  # refers to earlier blocks; or damaged: _whole will say
             fed, nbytes, crc = border.end(), nbytes + len(piece), isal_zlib.crc32(piece, crc)
             if decoder.eof or nbytes > rest.nbytes:
@@ -104,17 +105,17 @@ def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: in
         passed_over = fed  # the marker's bytes in the middle of a block: decode again, go further
 
 
-def _ends_here(decoder: isal_zlib._Decompress) -> bool:
+def _ends_here(decoder: Decoder) -> bool:
     """Return whether a final block can follow, so that the stream may be cut here. Ends the decoder."""
     try:
         return not decoder.decompress(_members.FINAL_BLOCK) and decoder.eof and not decoder.unused_data
-    except isal_zlib.error:
+    except IsalError:
         return False
 
 
 def _whole(payload: memoryview, source: memoryview) -> _Run:
     """Take the stream as one member, up to its final block."""
-    decoder = isal_zlib.decompressobj(_RAW)
+    decoder = new_decoder(RAW)
     fed = nbytes = crc = 0
     step = 1 << 20
     while not decoder.eof and fed < payload.nbytes:

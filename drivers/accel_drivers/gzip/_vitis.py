@@ -29,9 +29,8 @@ class VitisCompressor(Accelerator[Chunk, bytes]):
         data = as_blob(chunk).view()
         rest = data.nbytes % _BLOCK_BYTES
         cut = data.nbytes - (rest if rest < _MIN_BLOCK_BYTES else 0)
-        parts: list[bytes] = []
-        for start in range(0, cut, _MOST_CALL_BYTES):
-            parts.append(self._on_card(data[start : min(start + _MOST_CALL_BYTES, cut)]))
+        starts = range(0, cut, _MOST_CALL_BYTES)
+        parts = [self._on_card(data[start : min(start + _MOST_CALL_BYTES, cut)]) for start in starts]
         if cut < data.nbytes or not data.nbytes:
             parts += compress_member(data[cut:], self._gzip.level)
         return parts[0] if len(parts) == 1 else b"".join(parts)

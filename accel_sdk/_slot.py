@@ -1,0 +1,65 @@
+"""One device of a run, and what it has in hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from accel_sdk.device import Device
+from accel_sdk.driver import Stats
+from accel_sdk.errors import AccelError
+from accel_sdk.kernel import Work
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+
+@dataclass(eq=False)
+class Job:
+    """One chunk on its way, or, without a work item, the opening of a device.
+
+    Attributes
+    ----------
+    index
+        Place in the input order.
+    tried
+        Devices that failed on it.
+    deadline
+        When the device must be done with it, once it works on it; ``None`` before, or without limit.
+    """
+
+    index: int
+    work: Work[Any, Any]
+    opens: bool = False
+    tried: list[str] = field(default_factory=list)
+    future: Future | None = None
+    held: Future | None = None
+    deadline: float | None = None
+
+
+@dataclass
+class Slot:
+    """One device of a run: what it may do, what it is doing, how it has fared.
+
+    Attributes
+    ----------
+    kernels
+        Names of the kernels it can run.
+    in_flight
+        Jobs sent to it, oldest first; it works on the first.
+    failures_in_row
+        Since its last result.
+    set_aside
+        Why it gets no more work; ``""`` while it does.
+    """
+
+    device: Device
+    address: str
+    kernels: frozenset[str]
+    stats: Stats = field(default_factory=Stats)
+    in_flight: deque[Job] = field(default_factory=deque)
+    opened: set[str] = field(default_factory=set)
+    failures_in_row: int = 0
+    set_aside: str = ""
+    error: AccelError | None = None
