@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import socket
 import threading
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from distributed import WorkerPlugin, get_worker
 from accel_sdk.data import FileBlob
 from accel_sdk.device import Device, names_from_environment
 from accel_sdk.driver import AnyAccelerator, Stats
-from accel_sdk.errors import AccelError, KernelFaultError
+from accel_sdk.errors import AccelError, KernelFaultError, portable
 from accel_sdk.kernel import AnyKernel
 from accel_sdk.registry import default_registry
 
@@ -42,6 +43,12 @@ class Outcome:
     result: Any = None
     error: AccelError | None = None
     opened: bool = True
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        result = self.result
+        if isinstance(result, (bytes, bytearray, memoryview)):
+            result = pickle.PickleBuffer(result)  # out of band: Dask sends the frame without a copy
+        return Outcome, (self.stats, result, self.error and portable(self.error), self.opened)
 
 
 class DeviceCache(WorkerPlugin):

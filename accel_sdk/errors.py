@@ -234,3 +234,9 @@ class ClosedError(AccelError, ValueError):
 
 class UnsupportedError(AccelError, NotImplementedError):
     """The device or driver lacks this capability."""
+
+
+def portable(error: _E) -> _E:
+    """Strip an error of its cause and traceback, which may not pickle, before it goes to another process."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -33,7 +33,13 @@ from typing import IO, Any, cast
 
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator, AnyAccelerator, Driver
-from accel_sdk.errors import AccelError, DeviceLostError, KernelFaultError, KernelTimeoutError
+from accel_sdk.errors import (
+    AccelError,
+    DeviceLostError,
+    KernelFaultError,
+    KernelTimeoutError,
+    portable,
+)
 from accel_sdk.kernel import AnyKernel
 
 _START_TIMEOUT_S = 60.0  # programming a card takes seconds
@@ -319,7 +325,7 @@ def _reply(parent: Connection, message: object) -> None:
 def _reply_error(parent: Connection, error: Exception) -> None:
     if not isinstance(error, AccelError):
         error = KernelFaultError(f"{type(error).__name__}: {error}")
-    _reply(parent, ("error", error))
+    _reply(parent, ("error", portable(error)))
 
 
 def _end_with_parent(parent: int) -> None:

@@ -87,7 +87,7 @@ class Case:
 
 
 class DriverConformance:
-    """Subclass this and define the fixture ``case``, of class scope, returning a `Case`.
+    """Subclass this and define the fixture ``case``, returning a `Case`.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class DriverConformance:
 
     examples: ClassVar[int] = 30
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def case(self) -> Case:
         """Return what is to be tested."""
         raise NotImplementedError("define the fixture 'case' in your subclass")

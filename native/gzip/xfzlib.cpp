@@ -37,16 +37,16 @@ enum Flow : uint8_t { kBoth = 0, kCompressOnly = 1, kDecompressOnly = 2 };
 // ---- CRC-32
 // ----------------------------------------------------------------------------------------
 
-// Slicing by eight: table k advances a byte by k further zero bytes.
-constexpr std::array<std::array<uint32_t, 256>, 8> MakeCrcTables() {
-    std::array<std::array<uint32_t, 256>, 8> table{};
+// Slicing by sixteen: table k advances a byte by k further zero bytes.
+constexpr std::array<std::array<uint32_t, 256>, 16> MakeCrcTables() {
+    std::array<std::array<uint32_t, 256>, 16> table{};
     for (uint32_t i = 0; i < 256; ++i) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
         table[0][i] = crc;
     }
     for (uint32_t i = 0; i < 256; ++i) {
-        for (size_t k = 1; k < 8; ++k) {
+        for (size_t k = 1; k < 16; ++k) {
             uint32_t crc = table[k - 1][i];
             table[k][i] = crc >> 8 ^ table[0][crc & 0xff];
         }
@@ -58,10 +58,12 @@ constexpr auto kCrcTables = MakeCrcTables();
 uint32_t UpdateCrc(uint32_t crc, const uint8_t* data, size_t size) {
     const auto& t = kCrcTables;
     crc = ~crc;
-    for (; size >= 8; size -= 8, data += 8) {
-        uint32_t a = crc ^ (data[0] | data[1] << 8 | data[2] << 16 | uint32_t{data[3]} << 24);
-        crc = t[7][a & 0xff] ^ t[6][a >> 8 & 0xff] ^ t[5][a >> 16 & 0xff] ^ t[4][a >> 24] ^
-              t[3][data[4]] ^ t[2][data[5]] ^ t[1][data[6]] ^ t[0][data[7]];
+    for (; size >= 16; size -= 16, data += 16) {
+        const uint32_t first =
+            crc ^ (data[0] | data[1] << 8 | data[2] << 16 | uint32_t{data[3]} << 24);
+        crc = t[15][first & 0xff] ^ t[14][first >> 8 & 0xff] ^ t[13][first >> 16 & 0xff] ^
+              t[12][first >> 24];
+        for (size_t i = 4; i < 16; ++i) crc ^= t[15 - i][data[i]];
     }
     for (; size > 0; --size, ++data) crc = crc >> 8 ^ t[0][(crc ^ *data) & 0xff];
     return ~crc;

@@ -20,8 +20,8 @@ constexpr size_t kBrickBytes = kBlockBytes * kEngines;
 // The last 64 bytes of a block are never matched; the kernels count to `block size - 64` unsigned.
 constexpr size_t kBlockTailBytes = 64;
 
-// Room CompressBrick needs for its output: 2 x input as the vendor's host code gives it, and some bytes
-// for wide stores behind the end.
+// Room CompressBrick needs for its output: 2 x input as the vendor's host code gives it, and some
+// bytes for wide stores behind the end.
 constexpr size_t CompressedCapacity(size_t input_bytes) {
     return 2 * input_bytes + 1024 * (input_bytes / kBlockBytes + 1);
 }

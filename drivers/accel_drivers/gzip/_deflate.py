@@ -12,7 +12,9 @@ GZIP = 31
 """Window bits for gzip framing, whose checksum and length are verified."""
 
 IsalError = cast("type[Exception]", isal_zlib.error)
-"""What python-isal raises on damaged data; not `zlib.error`."""
+"""What python-isal raises on damaged data. It is not `zlib.error`."""
+# It names a module that cannot be imported, so that it, and every error it caused, could not be pickled.
+IsalError.__module__ = "isal.igzip_lib"
 
 
 class Decoder(Protocol):
