@@ -75,7 +75,7 @@ uint32_t UpdateCrc(uint32_t crc, const uint8_t* data, size_t size) {
 // Memory that only grows and is not cleared: kept between calls, so that a steady caller allocates
 // nothing.
 class Buffer {
-public:
+  public:
     Buffer() = default;
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
@@ -92,7 +92,7 @@ public:
         capacity_ = size;
     }
 
-private:
+  private:
     uint8_t* data_ = nullptr;
     size_t capacity_ = 0;
 };
@@ -101,7 +101,7 @@ private:
 // -----------------------------------------------------------------------------------------
 
 class File {
-public:
+  public:
     File() = default;
     File(const File&) = delete;
     File& operator=(const File&) = delete;
@@ -144,14 +144,14 @@ public:
         return true;
     }
 
-private:
+  private:
     int fd_ = -1;
     struct stat stat_ {};
 };
 
 // A file to write. Unless Commit succeeds it is removed, if it is a regular file.
 class OutputFile final : public ByteSink {
-public:
+  public:
     ~OutputFile() override {
         if (path_ && S_ISREG(file_.status().st_mode)) unlink(path_);
     }
@@ -167,14 +167,14 @@ public:
         return true;
     }
 
-private:
+  private:
     File file_;
     const char* path_ = nullptr;
 };
 
 // The compressed payload of a file: what is left of the bytes read for the header, then the file.
 class PayloadSource final : public ByteSource {
-public:
+  public:
     PayloadSource(File& file, const uint8_t* head, size_t head_size, uint64_t file_left)
         : file_(file), head_(head), head_size_(head_size), file_left_(file_left) {}
 
@@ -192,7 +192,7 @@ public:
         return got;
     }
 
-private:
+  private:
     File& file_;
     const uint8_t* head_;
     size_t head_size_;
@@ -262,7 +262,7 @@ size_t ZlibHeaderSize(const uint8_t* data, size_t size) {
 // ------------------------------------------------------------------------------------
 
 class XfZlib {
-public:
+  public:
     // Never fails: what is wrong is kept for every later call to report, as the vendor's does.
     XfZlib(const char* xclbin_path, uint8_t max_cr, uint8_t cd_flow, uint8_t d_type) noexcept;
     ~XfZlib() {
@@ -284,7 +284,7 @@ public:
     bool SetQuirks(int32_t quirks);
     void Fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-private:
+  private:
     void SetUp(const char* xclbin_path, uint8_t d_type);
     bool MayCompress(uint64_t input_size);
     bool MayDecompress(uint64_t input_size, int cu);

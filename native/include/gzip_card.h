@@ -27,14 +27,14 @@ constexpr size_t CompressedCapacity(size_t input_bytes) {
 }
 
 class ByteSource {
-public:
+  public:
     virtual ~ByteSource() = default;
     // Read up to `size` bytes. Returns how many, 0 only at the end, or -1 when reading failed.
     virtual ptrdiff_t Read(uint8_t* data, size_t size) = 0;
 };
 
 class ByteSink {
-public:
+  public:
     virtual ~ByteSink() = default;
     // Take all of `size` bytes. Returns false when that failed.
     virtual bool Write(const uint8_t* data, size_t size) = 0;
@@ -50,7 +50,7 @@ struct InflateResult {
 };
 
 class Card {
-public:
+  public:
     virtual ~Card() = default;
 
     // Why the card cannot compress an input of this size, or NULL. Static text.

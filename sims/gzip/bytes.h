@@ -36,7 +36,7 @@ inline void Store64(uint8_t* p, uint64_t v) {
 // may be Put before the next Flush. Writes whole 8-byte words: needs 8 bytes of room behind the
 // last one.
 class BitWriter {
-public:
+  public:
     explicit BitWriter(uint8_t* out) : out_(out) {}
 
     void Put(uint64_t bits, unsigned count) {
@@ -55,7 +55,7 @@ public:
     }
     uint8_t* end() const { return out_; }
 
-private:
+  private:
     uint8_t* out_;
     uint64_t pending_ = 0;
     unsigned count_ = 0;

@@ -14,7 +14,7 @@ namespace accel_gzip {
 namespace {
 
 class SimulatedCard final : public Card {
-public:
+  public:
     explicit SimulatedCard(DecompressKernel kernel) : inflater_(kernel) {}
 
     const char* RefusalOf(uint64_t input_bytes) const override {
@@ -51,7 +51,7 @@ public:
 
     double DeviceSeconds() const override { return timing_.Seconds(); }
 
-private:
+  private:
     Lz77 lz77_;
     Inflater inflater_;
     TimingModel timing_;

@@ -101,7 +101,7 @@ uint32_t ReverseBits16(uint32_t v) {
 // least one symbol, so kMaxSymbols of them are always enough.
 template <unsigned kPrimaryBits, unsigned kMaxBits, size_t kMaxSymbols>
 class Table {
-public:
+  public:
     // `lengths` and `meanings` of `count` symbols. Returns false for an over-subscribed code, and
     // for an incomplete one unless it is a single code of one bit and `allow_single` (zlib's rule).
     bool Build(const uint8_t* lengths, const Entry* meanings, size_t count, bool allow_single) {
@@ -151,7 +151,7 @@ public:
         return e;
     }
 
-private:
+  private:
     static constexpr unsigned kRestBits = kMaxBits - kPrimaryBits;
 
     void Place(uint32_t code, unsigned bits, Entry meaning) {

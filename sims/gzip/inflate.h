@@ -11,12 +11,12 @@
 namespace accel_gzip {
 
 class Inflater {
-public:
+  public:
     explicit Inflater(DecompressKernel kernel);
     ~Inflater();
     InflateResult Run(ByteSource& in, ByteSink& out, uint64_t max_output);
 
-private:
+  private:
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -67,13 +67,13 @@ struct Lz77Output {
 };
 
 class Lz77 {
-public:
+  public:
     Lz77();
     ~Lz77();
     // `size` is kBlockTailBytes .. kBlockBytes.
     const Lz77Output& Run(const uint8_t* block, size_t size);
 
-private:
+  private:
     struct Dictionary;
     struct Hits;
 

@@ -9,14 +9,14 @@
 namespace accel_gzip {
 
 class TimingModel {
-public:
+  public:
     void BeginCompress();
     void AddBrick(size_t bytes_in, size_t largest_block, size_t bytes_out);
     void EndCompress();
     void AddDecompress(uint64_t bytes_in, uint64_t bytes_out);
     double Seconds() const { return total_; }
 
-private:
+  private:
     // When a stage last finished, for each of its two buffers (bricks with even and odd numbers).
     using Pair = std::array<double, 2>;
     struct Pipeline {
