@@ -7,10 +7,8 @@ under way between the input and the merge, so memory does not grow with the inpu
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
-import pickle
 import queue
 import time
 from collections import deque
@@ -87,7 +85,6 @@ class Dispatch(Generic[Out]):
         self._next_out = 0
         self._next_in = 0
         self._arrivals: queue.SimpleQueue[tuple[Slot, Job, Future]] = queue.SimpleQueue()
-        self._keys: dict[int, tuple[AnyKernel, str]] = {}
         self.retries = 0
 
     def results(self) -> Iterator[Out]:
@@ -163,18 +160,23 @@ class Dispatch(Generic[Out]):
                 raise self._none_left(job)
 
     def _submit(self, slot: Slot, job: Job) -> None:
+        try:
+            payload = self._payload(slot, job)
+        except OSError as error:  # of Dask's; ours about a file that changed is the input's fault
+            if isinstance(error, AccelError):
+                raise
+            self._waiting.appendleft(job)
+            self._lose(slot, f"its worker {slot.address} does not answer")
+            return
         task = self._task(slot, job.work.kernel)
         if task.key not in slot.opened:
             slot.opened.add(task.key)
             self._send(slot, Job(-1, job.work, opens=True), open_device, task)
-        self._send(slot, job, run_chunk, task, self._payload(slot, job))
+        self._send(slot, job, run_chunk, task, payload)
 
     def _task(self, slot: Slot, kernel: AnyKernel) -> Task:
-        known = self._keys.get(id(kernel))
-        if known is None:
-            digest = hashlib.sha256(pickle.dumps(kernel)).hexdigest()
-            known = self._keys[id(kernel)] = (kernel, digest)  # kept, so that its id stays its own
-        return Task(self._pool.cache, known[1], kernel, slot.device.name, self._limits.chunk_timeout_s)
+        key = self._pool.key_of(kernel)
+        return Task(self._pool.cache, key, kernel, slot.device.name, self._limits.chunk_timeout_s)
 
     def _payload(self, slot: Slot, job: Job) -> object:
         """Return what travels as the chunk: itself where it is small, a reference where it is not."""
@@ -357,6 +359,8 @@ def _outcome(future: Future, slot: Slot) -> Outcome:
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        lost = DeviceLostError(f"its worker failed: {type(error).__name__}: {error}", device=slot.device.name)
+        reason = str(error).partition("\n")[0]  # Dask likes to append whole tracebacks
+        text = f"its worker failed: {type(error).__name__}: {reason}"
+        lost = DeviceLostError(text, device=slot.device.name)
         return Outcome(Stats(failures=1), error=lost)
     return outcome

@@ -39,6 +39,18 @@ class Pool(ABC):
     cache: str
     poll_s: float | None = None
 
+    def __init__(self) -> None:
+        self.cache = f"accel-{uuid4().hex}"
+        self._kernels: list[tuple[AnyKernel, str]] = []
+
+    def key_of(self, kernel: AnyKernel) -> str:
+        """Return what names a kernel with its parameters: equal kernels share their accelerators."""
+        for known, key in self._kernels:
+            if known is kernel or (type(known) is type(kernel) and _are_equal(known, kernel)):
+                return key
+        self._kernels.append((kernel, f"{kernel.name}-{len(self._kernels)}"))
+        return self._kernels[-1][1]
+
     @abstractmethod
     def slots(self, kernel: AnyKernel) -> list[Slot]:
         """Return a fresh slot for each device that a run of `kernel` is to use.
@@ -92,6 +104,7 @@ class EmbeddedPool(Pool):
     """
 
     def __init__(self, names: str | Sequence[str] | None) -> None:
+        super().__init__()
         self._names = names
         candidates = self._candidates()
         self._cluster = LocalCluster(
@@ -106,7 +119,6 @@ class EmbeddedPool(Pool):
             silence_logs=logging.ERROR,
         )
         self.client = Client(self._cluster, set_as_default=False)
-        self.cache = f"accel-{uuid4().hex}"
         self.client.register_plugin(DeviceCache(self.cache))
         workers = self._cluster.workers.values()
         self._addresses = {d.name: w.address for d, w in zip(candidates, workers, strict=False)}
@@ -151,11 +163,11 @@ class ClusterPool(Pool):
     poll_s = _POLL_S
 
     def __init__(self, scheduler: str | Client, names: str | Sequence[str] | None, timeout_s: float) -> None:
+        super().__init__()
         self._names = None if names is None else _device.parse_names(names, where="devices")
         self._ours = isinstance(scheduler, str)
         self.client = _connect(scheduler, timeout_s) if isinstance(scheduler, str) else scheduler
         self._address = str(getattr(self.client.scheduler, "address", scheduler))
-        self.cache = f"accel-{uuid4().hex}"
         self._readable: dict[tuple[str, int, int], bool] = {}
         try:
             self._workers = self._ask_workers()
@@ -236,6 +248,13 @@ class ClusterPool(Pool):
             + (f" ({'; '.join(problems)})" if problems else ""),
             hint=f"its {len(self._workers)} workers see: {', '.join(seen) or 'none'}",
         )
+
+
+def _are_equal(left: AnyKernel, right: AnyKernel) -> bool:
+    try:
+        return bool(left == right)
+    except ValueError:  # arrays among the fields: they have no single truth
+        return False
 
 
 def _matches(device: Device, name: str) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import socket
 import threading
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from distributed import WorkerPlugin, get_worker
 
-from accel_sdk.data import FileBlob
+from accel_sdk.data import FileBlob, picklable
 from accel_sdk.device import Device, names_from_environment
 from accel_sdk.driver import AnyAccelerator, Stats
 from accel_sdk.errors import AccelError, KernelFaultError, portable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 _log = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT_S = 0.5  # Ctrl-C is to end a program within a second
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class Outcome:
     error: AccelError | None = None
     opened: bool = True
 
-    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
         result = self.result
         if isinstance(result, (bytes, bytearray, memoryview)):
-            result = pickle.PickleBuffer(result)  # out of band: Dask sends the frame without a copy
+            result = picklable(result, protocol)
         return Outcome, (self.stats, result, self.error and portable(self.error), self.opened)
 
 
@@ -76,12 +78,15 @@ class DeviceCache(WorkerPlugin):
         self.close()
 
     def close(self) -> None:
-        """Close every accelerator; one that is busy closes when its chunk ends."""
+        """Close every accelerator; one that is busy closes when its chunk ends, soon or never."""
         with self._lock:
             accelerators = list(self._open.values())
             self._open.clear()
         for accelerator in accelerators:
             accelerator.close()
+        deadline = time.monotonic() + _CLOSE_TIMEOUT_S
+        for accelerator in accelerators:
+            accelerator.wait_released(max(0.0, deadline - time.monotonic()))
 
     def accelerator(self, key: str, kernel: AnyKernel, device: str) -> AnyAccelerator:
         """Return the open accelerator of a kernel on a device; open it if need be."""

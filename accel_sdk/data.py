@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, cast
 
 from accel_sdk.errors import DataError
 
@@ -87,9 +87,8 @@ class MemoryBlob(Blob):
     def part(self, start: int, nbytes: int) -> MemoryBlob:
         return MemoryBlob(self.data[start : start + nbytes], self.offset + start)
 
-    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
-        # Out of band with protocol 5, so that Dask sends the frame without a copy.
-        return _memory_blob, (pickle.PickleBuffer(self.data), self.offset)
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        return _memory_blob, (picklable(self.data, protocol), self.offset)
 
 
 def _memory_blob(data: Buffer, offset: int) -> MemoryBlob:
@@ -315,6 +314,11 @@ def _stream_chunks(stream: BinaryIO, size: int) -> Iterator[Blob]:
         if len(piece) < size:
             return
         offset += len(piece)
+
+
+def picklable(data: Buffer, protocol: SupportsIndex) -> object:
+    """Return bytes as pickle takes them: out of band where it can, so that no copy is made on the way."""
+    return pickle.PickleBuffer(data) if protocol.__index__() >= 5 else bytes(data)
 
 
 def sizeof(value: object) -> int:

@@ -90,6 +90,7 @@ class Accelerator(ABC, Generic[In, Out]):
         self._running = False
         self._closed = False
         self._released = False
+        self._gone = threading.Event()
 
     @property
     def closed(self) -> bool:
@@ -136,10 +137,19 @@ class Accelerator(ABC, Generic[In, Out]):
         with self._state:
             self._closed = True
             self._state.notify_all()
-            if self._running or self._released:
-                return
-            self._released = True
-        self._close()
+            running = self._running
+            if not running:
+                if self._released:
+                    return
+                self._released = True
+        if running:
+            self._give_up()
+        else:
+            self._release()
+
+    def wait_released(self, timeout_s: float) -> bool:
+        """Wait for a chunk that was running at `close` to end; return whether the device is released."""
+        return self._gone.wait(timeout_s)
 
     def _finish(self) -> None:
         with self._state:
@@ -148,7 +158,13 @@ class Accelerator(ABC, Generic[In, Out]):
             if not self._closed or self._released:
                 return
             self._released = True
-        self._close()
+        self._release()
+
+    def _release(self) -> None:
+        try:
+            self._close()
+        finally:
+            self._gone.set()
 
     def _count(self, chunk: In, result: Out) -> None:
         self.stats.chunks += 1
@@ -162,6 +178,9 @@ class Accelerator(ABC, Generic[In, Out]):
 
     def _close(self) -> None:
         """Release what was opened. Called once, never while `_run` is at work."""
+
+    def _give_up(self) -> None:
+        """End a call that runs in another thread, if that can be done. `close` asks for it."""
 
     def _device_s(self) -> float | None:
         """Return modelled seconds since opening, or ``None`` where nothing is modelled."""

@@ -153,6 +153,11 @@ class HostedAccelerator(Accelerator[Any, Any]):
             return self._device_s_before or None
         return self._device_s_before + self._device_s_now
 
+    def _give_up(self) -> None:
+        child = self._child
+        if child is not None:
+            child.kill()  # the call that waits for it then finds it lost
+
     def _close(self) -> None:
         if self._child is not None:
             self._child.stop()
@@ -204,6 +209,11 @@ class _Child:
         # Copied, because the arena is written again by the next chunk.
         buffers = [bytes(view) for view in self._outputs.get(sizes)]
         return pickle.loads(text, buffers=buffers), device_s
+
+    def kill(self) -> None:
+        """End the child at once, from any thread."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """End the child: kindly, then not. Nothing of it is left."""

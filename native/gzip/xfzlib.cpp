@@ -35,7 +35,6 @@ enum Quirks : int32_t { kClean = 0, kVendorGzip = 1, kVendorZlib = 2 };
 enum Flow : uint8_t { kBoth = 0, kCompressOnly = 1, kDecompressOnly = 2 };
 
 // ---- CRC-32
-// ----------------------------------------------------------------------------------------
 
 // Slicing by sixteen: table k advances a byte by k further zero bytes.
 constexpr std::array<std::array<uint32_t, 256>, 16> MakeCrcTables() {
@@ -70,7 +69,6 @@ uint32_t UpdateCrc(uint32_t crc, const uint8_t* data, size_t size) {
 }
 
 // ---- Memory
-// ----------------------------------------------------------------------------------------
 
 // Memory that only grows and is not cleared: kept between calls, so that a steady caller allocates
 // nothing.
@@ -98,7 +96,6 @@ class Buffer {
 };
 
 // ---- Files
-// -----------------------------------------------------------------------------------------
 
 class File {
   public:
@@ -200,7 +197,6 @@ class PayloadSource final : public ByteSource {
 };
 
 // ---- Framing
-// ---------------------------------------------------------------------------------------
 
 void StoreLe32(uint8_t* to, uint32_t value) {
     for (int i = 0; i < 4; ++i) to[i] = static_cast<uint8_t>(value >> 8 * i);
@@ -259,7 +255,6 @@ size_t ZlibHeaderSize(const uint8_t* data, size_t size) {
 }  // namespace
 
 // ---- The object
-// ------------------------------------------------------------------------------------
 
 class XfZlib {
   public:
@@ -526,7 +521,6 @@ Result Guarded(void* handle, Result failed, Body body) noexcept {
 }  // namespace accel_gzip
 
 // ---- The ABI
-// ---------------------------------------------------------------------------------------
 
 using accel_gzip::Guarded;
 using accel_gzip::XfZlib;

@@ -47,7 +47,6 @@ struct Random {
 };
 
 // ---- Files
-// -----------------------------------------------------------------------------------------
 
 std::string g_dir;
 
@@ -74,7 +73,6 @@ Bytes ReadFile(const std::string& path) {
 }
 
 // ---- The library
-// -----------------------------------------------------------------------------------
 
 struct Object {
     void* handle;
@@ -143,7 +141,6 @@ uint32_t Crc32(const Bytes& data) {
 uint32_t Le32(const uint8_t* p) { return p[0] | p[1] << 8 | p[2] << 16 | uint32_t{p[3]} << 24; }
 
 // ---- Contents
-// --------------------------------------------------------------------------------------
 
 Bytes Periodic(size_t size, size_t period, uint64_t seed) {
     Random random{seed};
@@ -232,7 +229,6 @@ Bytes Content(int kind, size_t size, uint64_t seed) {
 }
 
 // ---- Checks
-// ----------------------------------------------------------------------------------------
 
 void RoundTrip(Object& clean, const Bytes& data) {
     Bytes packed, back;
