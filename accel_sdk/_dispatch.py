@@ -162,11 +162,9 @@ class Dispatch(Generic[Out]):
     def _submit(self, slot: Slot, job: Job) -> None:
         try:
             payload = self._payload(slot, job)
-        except OSError as error:  # of Dask's; ours about a file that changed is the input's fault
-            if isinstance(error, AccelError):
-                raise
+        except DeviceLostError as error:
             self._waiting.appendleft(job)
-            self._lose(slot, f"its worker {slot.address} does not answer")
+            self._lose(slot, error)
             return
         task = self._task(slot, job.work.kernel)
         if task.key not in slot.opened:
@@ -187,9 +185,22 @@ class Dispatch(Generic[Out]):
             chunk = MemoryBlob(chunk.view(), chunk.offset)
         if sizeof(chunk) <= _INLINE_BYTES and not isinstance(chunk, memoryview):
             return chunk
-        # Unhashed: Dask would read all of it to name it. In one process nothing is copied.
-        job.held = self._pool.client.scatter([chunk], workers=[slot.address], hash=False)[0]
+        job.held = self._hold(slot, chunk)
         return job.held
+
+    def _hold(self, slot: Slot, chunk: object) -> Future:
+        """Put a chunk into a worker's memory; within one process nothing is copied."""
+        try:
+            # Unhashed: Dask would read all of it to name it.
+            return self._pool.client.scatter([chunk], workers=[slot.address], hash=False)[0]
+        except (
+            OSError,
+            KeyError,
+            TimeoutError,
+        ) as error:  # what Dask raises when it does not know the worker
+            raise DeviceLostError(
+                f"its worker {slot.address} does not answer", device=slot.device.name
+            ) from error
 
     def _send(self, slot: Slot, job: Job, function: Callable[..., Outcome], *args: object) -> None:
         job.future = self._pool.client.submit(
@@ -305,10 +316,10 @@ class Dispatch(Generic[Out]):
             return
         active = [slot for slot in self._slots if not slot.set_aside]
         for slot in self._pool.gone(active):
-            self._lose(slot, f"its worker {slot.address} is gone")
+            text = f"its worker {slot.address} is gone"
+            self._lose(slot, DeviceLostError(text, device=slot.device.name))
 
-    def _lose(self, slot: Slot, reason: str) -> None:
-        error = DeviceLostError(reason, device=slot.device.name)
+    def _lose(self, slot: Slot, error: DeviceLostError) -> None:
         head = slot.in_flight.popleft() if slot.in_flight else None
         self._set_aside(slot, str(error))
         if head is not None:

@@ -107,6 +107,7 @@ class EmbeddedPool(Pool):
         super().__init__()
         self._names = names
         candidates = self._candidates()
+        _quieten_dask()
         self._cluster = LocalCluster(
             n_workers=len(candidates),
             processes=False,
@@ -116,7 +117,7 @@ class EmbeddedPool(Pool):
             worker_dashboard_address=_LOOPBACK,
             scheduler_kwargs={"dashboard": False},
             memory_limit=0,  # Dask would spill what is on its way to the output
-            silence_logs=logging.ERROR,
+            silence_logs=False,  # it would turn the log on again at its end, for other runners too
         )
         self.client = Client(self._cluster, set_as_default=False)
         self.client.register_plugin(DeviceCache(self.cache))
@@ -248,6 +249,13 @@ class ClusterPool(Pool):
             + (f" ({'; '.join(problems)})" if problems else ""),
             hint=f"its {len(self._workers)} workers see: {', '.join(seen) or 'none'}",
         )
+
+
+def _quieten_dask() -> None:
+    """Turn off the running commentary that Dask logs by default; a level that the user chose stays."""
+    logger = logging.getLogger("distributed")
+    if logger.level in (logging.NOTSET, logging.INFO):  # INFO is what Dask's own set-up gives it
+        logger.setLevel(logging.ERROR)
 
 
 def _are_equal(left: AnyKernel, right: AnyKernel) -> bool:

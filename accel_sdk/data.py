@@ -11,13 +11,13 @@ import os
 import pickle
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, cast
 
-from accel_sdk.errors import DataError
+from accel_sdk.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -42,8 +42,15 @@ class Blob(ABC):
         """Length in bytes."""
 
     @abstractmethod
-    def view(self) -> memoryview:
-        """Return all of it, read-only. Memory is viewed, a file is read."""
+    def view(self, scratch: bytearray | None = None) -> memoryview:
+        """Return all of it, read-only. Memory is viewed, a file is read.
+
+        Parameters
+        ----------
+        scratch
+            Read a file into this, and let it grow as need be: a caller that keeps it spares the page faults
+            of new memory. The view is then valid until the next use.
+        """
 
     @abstractmethod
     def blocks(self, nbytes: int) -> Iterator[memoryview]:
@@ -76,7 +83,7 @@ class MemoryBlob(Blob):
     def nbytes(self) -> int:
         return self.data.nbytes
 
-    def view(self) -> memoryview:
+    def view(self, scratch: bytearray | None = None) -> memoryview:
         return self.data.toreadonly()
 
     def blocks(self, nbytes: int) -> Iterator[memoryview]:
@@ -120,11 +127,14 @@ class FileBlob(Blob):
     def nbytes(self) -> int:
         return self.length
 
-    def view(self) -> memoryview:
-        buffer = bytearray(self.length)
+    def view(self, scratch: bytearray | None = None) -> memoryview:
+        buffer = bytearray(self.length) if scratch is None else scratch
+        if len(buffer) < self.length:
+            buffer.extend(bytes(self.length - len(buffer)))
+        whole = memoryview(buffer)[: self.length]
         with self._open() as file:
-            self._fill(file, memoryview(buffer), 0)
-        return memoryview(buffer).toreadonly()
+            self._fill(file, whole, 0)
+        return whole.toreadonly()
 
     def blocks(self, nbytes: int) -> Iterator[memoryview]:
         # One buffer, used again for every block, so that it stays in the core's cache.
@@ -314,6 +324,62 @@ def _stream_chunks(stream: BinaryIO, size: int) -> Iterator[Blob]:
         if len(piece) < size:
             return
         offset += len(piece)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A large bytes result in pieces, on its way to `Kernel.merge` or `Kernel.write`.
+
+    Where a chunk comes as a `Blob`, its result may come as this in place of `bytes`. Joining the pieces would
+    cost more than making them: every page of a large new buffer is a page fault, measured at 37 % of the time
+    of ISA-L's fastest compression.
+
+    Parameters
+    ----------
+    pieces
+        Bytes-like objects, in order.
+    """
+
+    pieces: tuple[bytes | memoryview, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Length in bytes."""
+        return sum(len(piece) for piece in self.pieces)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        return _pieces, tuple(picklable(piece, protocol) for piece in self.pieces)
+
+
+def _pieces(*pieces: bytes) -> Pieces:
+    return Pieces(pieces)
+
+
+def bytes_result(chunk: object, pieces: Sequence[bytes | memoryview]) -> bytes:
+    """Return the result of a chunk of a bytes kernel: `bytes` for a user's data, `Pieces` for a `Blob`."""
+    if isinstance(chunk, Blob):
+        return cast(bytes, Pieces(tuple(pieces)))
+    return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+
+
+def flat(parts: Iterable[object]) -> Iterator[bytes]:
+    """Yield the pieces of all parts of a bytes kernel, in order.
+
+    Raises
+    ------
+    UnsupportedError
+        If a part is not made of bytes.
+    """
+    for part in parts:
+        if isinstance(part, Pieces):
+            yield from cast("tuple[bytes, ...]", part.pieces)
+        elif isinstance(part, (bytes, bytearray, memoryview)):
+            yield cast(bytes, part)
+        else:
+            raise UnsupportedError(f"a {type(part).__name__} is not made of bytes")
 
 
 def picklable(data: Buffer, protocol: SupportsIndex) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
-from accel_sdk.data import sizeof
+from accel_sdk.data import flat, sizeof
 from accel_sdk.errors import UnsupportedError
 
 In = TypeVar("In")
@@ -82,13 +82,12 @@ class Kernel(ABC, Generic[In, Out]):
         UnsupportedError
             If the kernel's result is not made of bytes and it does not say how to write it.
         """
+        if not self.writes_files:
+            raise UnsupportedError(
+                f"kernel {self.name} has no file format", hint="leave out the output and use the result"
+            )
         for part in parts:
-            if not isinstance(part, (bytes, bytearray, memoryview)):
-                raise UnsupportedError(
-                    f"kernel {self.name} has no file format",
-                    hint="leave out the output and use the result",
-                )
-            file.write(part)
+            file.writelines(flat([part]))
 
     @classmethod
     def sample(cls, nbytes: int) -> object:

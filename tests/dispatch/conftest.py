@@ -89,7 +89,7 @@ class _ToyAccelerator(Accelerator["list[int]", "list[int]"]):
 
 class _ToyDriver(Driver):
     name = "toy.one"
-    kernels = (Square, Cube, Both)
+    kernels: ClassVar[tuple[type[AnyKernel], ...]] = (Square, Cube, Both)
 
     def __init__(self, toy: Toy) -> None:
         self._toy = toy

@@ -55,10 +55,10 @@ def _children() -> set[str]:
     return {child for task in tasks for child in (task / "children").read_text().split()}
 
 
-def _compress(**options: float) -> accel.Report:
+def _compress(data: bytes = _DATA, **options: float) -> accel.Report:
     """Compress on both simulated boards, check the result with Python's gzip, return the report."""
     with accel.Runner("sim:*", options=accel.RunnerOptions(**options)) as runner:  # type: ignore[arg-type]
-        assert gzip.decompress(runner.run(Gzip(), _DATA)) == _DATA
+        assert gzip.decompress(runner.run(Gzip(), data)) == data
         return runner.report
 
 
@@ -85,12 +85,12 @@ def test_the_file_calls_are_checked_too(arm: Arm, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["fail", "abort", "exit"])
 def test_a_device_that_always_fails_is_set_aside_and_named(arm: Arm, mode: str) -> None:
     arm(mode, device=0)
-    rows = _rows(_compress(retries=5))
+    rows = _rows(_compress(_DATA * 4, retries=5))  # enough chunks for three failures
     assert rows["sim:0"].set_aside
     assert rows["sim:0"].stats.chunks == 0
     assert rows["sim:0"].stats.failures == 3
     assert not rows["sim:1"].set_aside
-    assert rows["sim:1"].stats.amount == len(_DATA)
+    assert rows["sim:1"].stats.amount == len(_DATA) * 4
     if mode == "abort":
         assert "SIGABRT" in rows["sim:0"].set_aside
         assert "about to give up" in rows["sim:0"].set_aside, "the library's last words"

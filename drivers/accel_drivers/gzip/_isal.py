@@ -12,7 +12,7 @@ from isal import isal_zlib
 from accel_drivers.gzip import _members
 from accel_drivers.gzip._deflate import GZIP, RAW, Decoder, IsalError, new_decoder
 from accel_drivers.gzip._kernel import Chunk, Gunzip, Gzip
-from accel_sdk.data import MIB, Blob, FileBlob, as_blob
+from accel_sdk.data import MIB, Blob, FileBlob, as_blob, bytes_result
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator
 from accel_sdk.errors import CorruptStreamError
@@ -32,12 +32,12 @@ class IsalCompressor(Accelerator[Chunk, bytes]):
 
     def _run(self, chunk: Chunk) -> bytes:
         blob = as_blob(chunk)
-        if not blob.nbytes:
-            return b"".join(compress_member(memoryview(b""), self._gzip.level))
         parts: list[bytes] = []
         for block in blob.blocks(self._gzip.chunk_bytes):
             parts += compress_member(block, self._gzip.level)
-        return b"".join(parts)
+        if not blob.nbytes:
+            parts += compress_member(memoryview(b""), self._gzip.level)
+        return bytes_result(chunk, parts)
 
 
 def compress_member(block: memoryview, level: int) -> tuple[bytes, bytes, bytes]:
@@ -58,11 +58,17 @@ class IsalDecompressor(Accelerator[Chunk, bytes]):
         super().__init__(kernel, device)
 
     def _run(self, chunk: Chunk) -> bytes:
-        return decompress(as_blob(chunk), device=self.device.name)
+        return bytes_result(chunk, decompress(as_blob(chunk), device=self.device.name))
 
 
-def decompress(blob: Blob, *, device: str) -> bytes:
-    """Decode a gzip stream: members with our subfield one by one, anything else in order."""
+def decompress(blob: Blob, *, device: str) -> list[bytes]:
+    """Decode a gzip stream: members with our subfield one by one, anything else in order.
+
+    Returns
+    -------
+    list of bytes
+        The content, in pieces.
+    """
     parts: list[bytes] = []
     found = False
     for extent in _members.extents(blob):
@@ -74,7 +80,7 @@ def decompress(blob: Blob, *, device: str) -> bytes:
         found = True
     if not found:
         raise CorruptStreamError("empty input is not a gzip file", offset_bytes=blob.offset)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return parts
 
 
 def decompress_member(member: memoryview, *, offset: int, device: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Union
 
 from accel_drivers.gzip import _members
-from accel_sdk.data import MIB, Blob, MemoryBlob, byte_chunks, chunk_sizes, open_input, read_exactly
+from accel_sdk.data import MIB, Blob, MemoryBlob, byte_chunks, chunk_sizes, flat, open_input, read_exactly
 from accel_sdk.errors import DataError
 from accel_sdk.kernel import Kernel
 
@@ -63,7 +63,7 @@ class Gzip(Kernel[Chunk, bytes]):
         )
 
     def merge(self, parts: Iterable[bytes]) -> bytes:
-        return b"".join(parts)
+        return b"".join(flat(parts))
 
     @classmethod
     def sample(cls, nbytes: int) -> bytes:
@@ -91,7 +91,7 @@ class Gunzip(Kernel[Chunk, bytes]):
             yield from _stream_groups(stream)
 
     def merge(self, parts: Iterable[bytes]) -> bytes:
-        return b"".join(parts)
+        return b"".join(flat(parts))
 
     @classmethod
     def sample(cls, nbytes: int) -> bytes:

@@ -6,7 +6,7 @@ from accel_drivers.gzip import _members, _repair
 from accel_drivers.gzip._abi import MAX_EXPANSION, XfZlib
 from accel_drivers.gzip._isal import compress_member, decompress, decompress_member
 from accel_drivers.gzip._kernel import Chunk, Gunzip, Gzip
-from accel_sdk.data import Blob, as_blob
+from accel_sdk.data import Blob, as_blob, bytes_result
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator
 from accel_sdk.errors import CorruptStreamError, KernelFaultError
@@ -24,21 +24,25 @@ class VitisCompressor(Accelerator[Chunk, bytes]):
         super().__init__(kernel, device)
         self._gzip = kernel
         self._card = card
+        self._scratch = bytearray()
 
     def _run(self, chunk: Chunk) -> bytes:
-        data = as_blob(chunk).view()
+        data = as_blob(chunk).view(self._scratch)
         rest = data.nbytes % _BLOCK_BYTES
         cut = data.nbytes - (rest if rest < _MIN_BLOCK_BYTES else 0)
         starts = range(0, cut, _MOST_CALL_BYTES)
-        parts = [self._on_card(data[start : min(start + _MOST_CALL_BYTES, cut)]) for start in starts]
+        parts: list[bytes] = []
+        for start in starts:
+            parts += self._on_card(data[start : min(start + _MOST_CALL_BYTES, cut)])
         if cut < data.nbytes or not data.nbytes:
             parts += compress_member(data[cut:], self._gzip.level)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes_result(chunk, parts)
 
-    def _on_card(self, data: memoryview) -> bytes:
+    def _on_card(self, data: memoryview) -> list[bytes]:
         container = self._card.compress(data)
         try:
-            return b"".join(_repair.members(container, data, self._gzip.chunk_bytes))
+            # Copied, because the library writes its buffer again at the next call.
+            return [bytes(part) for part in _repair.members(container, data, self._gzip.chunk_bytes)]
         except CorruptStreamError as error:
             raise KernelFaultError(
                 f"the board's output is wrong: {error.message}", device=self.device.name
@@ -72,13 +76,13 @@ class VitisDecompressor(Accelerator[Chunk, bytes]):
             parts.append(self._member(blob.part(extent.start, extent.nbytes)))
             end = extent.start + extent.nbytes
         if end < blob.nbytes or not blob.nbytes:
-            parts.append(self._rest(blob, end))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            parts += self._rest(blob, end)
+        return bytes_result(chunk, parts)
 
-    def _rest(self, blob: Blob, start: int) -> bytes:
+    def _rest(self, blob: Blob, start: int) -> list[bytes]:
         rest = blob.part(start, blob.nbytes - start)
         if start and not bytes(rest.view()).strip(b"\0"):
-            return b""  # padding behind the last member
+            return []  # padding behind the last member
         return decompress(rest, device=self.device.name)
 
     def _member(self, blob: Blob) -> bytes:
