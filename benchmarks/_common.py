@@ -1,7 +1,7 @@
 """What the benchmarks share: their input, timing, and how a figure is printed.
 
-A benchmark prints what it measured, its peer, and last of all the ratio that counts. Exit status 1 says that a
-figure was missed. Nothing here is a test: results depend on the machine and on what else it does.
+A benchmark prints what it measured, its peer, and last of all the ratio that counts. Exit status 1 says that
+a figure was missed. Nothing here is a test: results depend on the machine and on what else it does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the runner costs on one device, against the plain loop over the same accelerator; 500 MB, in memory."""
+"""What the runner costs on one device, against the plain loop on the same accelerator; 500 MB in memory."""
 
 from __future__ import annotations
 
