@@ -146,6 +146,7 @@ def _dlopen(ffi: FFI, path: Path) -> Any:
         return ffi.dlopen(str(path))
     except OSError as error:
         reason = str(error).replace(f"cannot load library '{path}': ", "").replace(f"{path}: ", "")
+        reason = reason.partition(".  Additionally")[0]  # cffi's advice for names that are no paths
         raise LibraryLoadError(
             f"cannot load {path}: {reason}",
             library=str(path),

@@ -106,7 +106,7 @@ def test_without_the_variable_everything_is_visible() -> None:
 @pytest.mark.parametrize("text", ["", ",", " , ,"])
 def test_an_empty_device_variable_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICE", text)
-    with pytest.raises(DeviceNotFoundError, match="DEVICE=.* names no device"):
+    with pytest.raises(DeviceNotFoundError, match=r"DEVICE=.* names no device"):
         device.visible(ALL)
 
 

@@ -131,7 +131,7 @@ def test_leaving_the_block_closes() -> None:
 
 def test_use_after_close(accelerator: _Echoing) -> None:
     accelerator.close()
-    with pytest.raises(ClosedError, match="test:0.*echo"):
+    with pytest.raises(ClosedError, match=r"test:0.*echo"):
         accelerator.run(b"abc")
     assert accelerator.stats.failures == 0, "the device did nothing wrong"
 

@@ -71,9 +71,7 @@ def open_host(host_drivers: ModuleType) -> Iterator[Callable[..., HostedAccelera
     opened: list[HostedAccelerator] = []
 
     def start(**fields: Any) -> HostedAccelerator:
-        made = HostedAccelerator(
-            host_drivers.UnrulyDriver(), host_drivers.Act(**fields), host_drivers.DEVICE
-        )
+        made = HostedAccelerator(host_drivers.UnrulyDriver(), host_drivers.Act(**fields), host_drivers.DEVICE)
         opened.append(made)
         return made
 
@@ -200,7 +198,9 @@ def test_an_error_keeps_its_class_and_fields(hosted: HostedAccelerator) -> None:
     assert hosted.run(b"still there") == b"still there"
 
 
-@pytest.mark.parametrize(("command", "text"), [("stumble", "ZeroDivisionError: no such luck"), ("lambda", "pickle")])
+@pytest.mark.parametrize(
+    ("command", "text"), [("stumble", "ZeroDivisionError: no such luck"), ("lambda", "pickle")]
+)
 def test_other_exceptions_become_faults(command: str, text: str, hosted: HostedAccelerator) -> None:
     pid = hosted.run(("pid",))
     with pytest.raises(KernelFaultError, match=text) as caught:

@@ -27,6 +27,14 @@ class _Twice(Kernel[Any, Any]):
         return list(parts)
 
 
+@dataclass(frozen=True)
+class _Filed(_Twice):
+    """Its result is a file's content."""
+
+    name: ClassVar[str] = "filed"
+    writes_files: ClassVar[bool] = True
+
+
 class _SmallWrites(io.RawIOBase):
     """An unbuffered file that takes less than it is given, as a pipe or a full socket does."""
 
@@ -66,20 +74,22 @@ def test_amount_is_bytes_by_default() -> None:
 
 def test_bytes_are_written_in_order() -> None:
     file = io.BytesIO()
-    _Twice().write(iter([b"ab", bytearray(b"cd"), memoryview(b"ef"), b""]), file)
+    _Filed().write(iter([b"ab", bytearray(b"cd"), memoryview(b"ef"), b""]), file)
     assert file.getvalue() == b"abcdef"
 
 
 def test_an_unbuffered_file_gets_everything() -> None:
     """With PYTHONUNBUFFERED standard output is such a file."""
     file = _SmallWrites()
-    _Twice().write([b"0123456789" * 10, b"x"], cast(Any, file))
+    _Filed().write([b"0123456789" * 10, b"x"], cast(Any, file))
     assert file.content == b"0123456789" * 10 + b"x"
 
 
 def test_what_is_no_bytes_has_no_file_format() -> None:
     with pytest.raises(UnsupportedError, match="twice"):
         _Twice().write([[1, 2]], io.BytesIO())
+    with pytest.raises(UnsupportedError):
+        _Filed().write([[1, 2]], io.BytesIO())
 
 
 def test_no_benchmark_input_by_default() -> None:

@@ -50,6 +50,26 @@ def test_every_kind_of_bytes_is_written_whole(parts: list[bytes], scratch: Path)
     assert path.read_bytes() == b"".join(parts)
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_many_pieces_are_written_whole(in_place: bool, tmp_path: Path) -> None:
+    """More pieces, and more bytes, than one call of the system takes."""
+    path = tmp_path / "out"
+    pieces = [bytes([n % 256]) * (n % 300) for n in range(3000)]
+    found: list[bytes] = []
+    if in_place:
+        os.mkfifo(path)
+    reader = threading.Thread(target=lambda: found.append(path.read_bytes()))
+    if in_place:
+        reader.start()
+    with open_output(path) as file:
+        file.writelines(pieces)
+    if in_place:
+        reader.join(10)
+    else:
+        found.append(path.read_bytes())
+    assert found == [b"".join(pieces)]
+
+
 def test_views_of_other_items_are_written_as_bytes(tmp_path: Path) -> None:
     with open_output(tmp_path / "out") as file:
         assert file.write(memoryview(b"01234567").cast("I")) == 8
@@ -77,9 +97,14 @@ def test_nothing_is_left_of_a_failure(
     path = tmp_path / "out"
     if old is not None:
         path.write_bytes(old)
-    with pytest.raises(failure), open_output(path) as file:
-        file.write(b"partial")
-        raise failure("x")
+
+    def write() -> None:
+        with open_output(path) as file:
+            file.write(b"partial")
+            raise failure("x")
+
+    with pytest.raises(failure):
+        write()
     assert {item.name: item.read_bytes() for item in tmp_path.iterdir()} == (
         {} if old is None else {"out": old}
     )

@@ -45,7 +45,9 @@ def test_faces_only_re_export(package: ModuleType) -> None:
 
 
 def test_what_the_design_promises_is_there() -> None:
-    promised = "open devices Runner RunnerOptions Kernel Work Device Driver Accelerator Stats Report AccelError"
+    promised = (
+        "open devices Runner RunnerOptions Kernel Work Device Driver Accelerator Stats Report AccelError"
+    )
     assert set(promised.split()) <= set(accel_sdk.__all__)
     assert {"Gzip", "Gunzip"} <= set(accel_drivers.gzip.__all__)
 

@@ -188,17 +188,25 @@ def test_a_driver_that_keeps_no_contract_hides_only_itself(
     problem = registry.problems()["bad.driver"]
     assert "bad.driver" in problem
     assert reason in problem
-    with pytest.raises(DriverLoadError, match="bad.driver"):
+    with pytest.raises(DriverLoadError, match=r"bad\.driver"):
         registry_module.load_driver(installed.entries[0])
 
 
 @pytest.mark.parametrize(
     "code",
-    ["raise RuntimeError('no card')", "import a_module_that_nobody_has", "1 +", "raise SystemExit('no card')"],
+    [
+        "raise RuntimeError('no card')",
+        "import a_module_that_nobody_has",
+        "1 +",
+        "raise SystemExit('no card')",
+    ],
     ids=["raises", "lacks a module", "syntax error", "exits"],
 )
 def test_a_module_that_does_not_import_hides_only_itself(
-    code: str, installed: _Installed, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    code: str,
+    installed: _Installed,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "accel_test_broken.py").write_text(code)
