@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from distributed import Client, LocalCluster, Worker
+from distributed.comm import parse_address
+from distributed.comm.registry import get_backend
 
 from accel_sdk import device as _device
 from accel_sdk._slot import Slot
@@ -126,9 +128,9 @@ class EmbeddedPool(Pool):
 
     def _candidates(self) -> list[Device]:
         """Return every device that some kernel could be given; a worker costs 3 ms."""
-        seen = default_registry().devices()
         if self._names is not None:
-            return _device.match(seen, _device.parse_names(self._names, where="devices"), where="asked for")
+            return default_registry().match(self._names)
+        seen = default_registry().devices()
         if _device.names_from_environment() is not None:
             return seen
         return [device for device in seen if device.kind is not _device.Kind.SIMULATED]
@@ -272,11 +274,15 @@ def _matches(device: Device, name: str) -> bool:
 
 
 def _connect(address: str, timeout_s: float) -> Client:
+    hint = "check the address (tcp://host:port) and that the scheduler runs"
+    try:
+        scheme, location = parse_address(address)
+        get_backend(scheme).get_address_host(location)  # a client that cannot start is hard to get rid of
+    except (ValueError, TypeError, ImportError) as error:
+        text = f"cannot reach a scheduler at {address}: not an address"
+        raise ClusterError(text, hint=hint) from error
     try:
         return Client(address, timeout=timeout_s, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        reason = "not an address" if isinstance(error, (ValueError, TypeError)) else "nobody answers"
-        raise ClusterError(
-            f"cannot reach a scheduler at {address}: {reason}",
-            hint="check the address (tcp://host:port) and that the scheduler runs",
-        ) from error
+    except OSError as error:
+        text = f"cannot reach a scheduler at {address}: nobody answers"
+        raise ClusterError(text, hint=hint) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MIB = 1 << 20
+_READ_BYTES = 64 * MIB  # at once: a length that somebody claims is not to be trusted with memory
 
 
 class Blob(ABC):
@@ -189,11 +190,13 @@ def as_blob(data: object) -> Blob:
         raise DataError("text is not input bytes", hint="encode it, or give a pathlib.Path for a file")
     try:
         view = memoryview(cast("Buffer", data))
-    except TypeError:
+    except (TypeError, ValueError, BufferError):
         raise DataError(
             f"{type(data).__name__} is not input",
-            hint="give bytes, an array, a pathlib.Path or a file opened in binary mode",
+            hint="give bytes, an array of numbers, a pathlib.Path or a file opened in binary mode",
         ) from None
+    if "O" in view.format:
+        raise DataError("an array of Python objects is not input", hint="give it a dtype of numbers")
     if view.nbytes == 0:
         return MemoryBlob(memoryview(b""))
     if not view.c_contiguous:
@@ -227,8 +230,8 @@ def _open_path(path: Path) -> Blob | BinaryIO:
         file = path.open("rb")
     except OSError as error:
         raise _unreadable(str(path), error) from error
-    if not stat.S_ISREG(status.st_mode):
-        return cast(BinaryIO, file)
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return file  # a pipe has no size, and that of /proc's files is a lie
     file.close()
     return FileBlob(str(path.absolute()), 0, status.st_size, status.st_size, status.st_mtime_ns)
 
@@ -248,17 +251,26 @@ def read_exactly(stream: BinaryIO, nbytes: int) -> bytes:
     pieces: list[bytes] = []
     missing = nbytes
     while missing:
-        try:
-            piece = stream.read(missing)
-        except OSError as error:
-            raise _unreadable(str(getattr(stream, "name", "the input stream")), error) from error
-        if isinstance(piece, str):
-            raise DataError("the input file is open in text mode", hint="open it in mode 'rb'")
+        piece = _read_some(stream, min(missing, _READ_BYTES))
         if not piece:
             break
         pieces.append(piece)
         missing -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
+    try:
+        piece: object = stream.read(nbytes)
+    except OSError as error:
+        raise _unreadable(str(getattr(stream, "name", "the input stream")), error) from error
+    except ValueError as error:  # a closed file; or text that does not decode
+        raise DataError(f"cannot read the input stream: {error}", hint="open it in mode 'rb'") from error
+    if isinstance(piece, str):
+        raise DataError("the input file is open in text mode", hint="open it in mode 'rb'")
+    if piece is None:
+        raise DataError("the input stream is not ready", hint="open it in blocking mode")
+    return cast(bytes, piece)
 
 
 def chunk_sizes(total: int, shares: Sequence[float], *, grain: int, least: int, most: int) -> Iterator[int]:
@@ -277,7 +289,7 @@ def chunk_sizes(total: int, shares: Sequence[float], *, grain: int, least: int, 
     grain
         Sizes are multiples of this, but for the last.
     least, most
-        Bounds of a size, but for the last.
+        Bounds of a size, but for the last; rounded to multiples of `grain`, up and down.
 
     Raises
     ------
@@ -287,10 +299,11 @@ def chunk_sizes(total: int, shares: Sequence[float], *, grain: int, least: int, 
     if not shares or not all(0 < share < float("inf") for share in shares):
         raise DataError(f"shares must be positive numbers, one for each device, not {list(shares)}")
     slowest = min(shares) / sum(shares)
+    least = -(-least // grain) * grain
     left = total
     while left > 0:
-        size = max(least, min(most, int(left * slowest / 2)))
-        size = min(left, max(grain, size // grain * grain))
+        size = min(most, int(left * slowest / 2)) // grain * grain
+        size = min(left, max(least, size))
         yield size
         left -= size
 

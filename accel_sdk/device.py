@@ -69,7 +69,7 @@ def simulated_devices(
         If the variable is not a whole number from 0 to 1024.
     """
     text = os.environ.get(SIM_DEVICES_VARIABLE, str(_DEFAULT_SIM_DEVICES))
-    if not (text.isascii() and text.isdigit() and int(text) <= 1024):
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= 1024):
         raise DataError(
             f"{SIM_DEVICES_VARIABLE}={text!r} is not a number of simulated devices",
             hint="set it to a whole number from 0 to 1024, or unset it",

@@ -32,14 +32,27 @@ keeps its data as attributes and survives pickling, because Dask sends it betwee
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 _E = TypeVar("_E", bound="AccelError")
 
 
 def _bare(cls: type[_E], message: str) -> _E:
-    """Make an error without running its constructor: pickle restores the attributes afterwards."""
-    return cls.__new__(cls, message)
+    """Make an error without running its constructor: pickle restores the attributes afterwards.
+
+    A class that inherits a builtin as well must be made by that builtin's ``__new__``, and Python takes no
+    other: the first of the bases that it does take is the one.
+    """
+    for base in cls.__mro__:
+        make = cast("Callable[[type[_E], str], _E]", base.__new__)
+        try:
+            error = make(cls, message)
+        except TypeError:
+            continue
+        error.args = (message,)
+        return error
+    raise TypeError(f"{cls.__name__} cannot be made")
 
 
 class AccelError(Exception):

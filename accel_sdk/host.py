@@ -62,8 +62,8 @@ class _Arena:
         self._reserve(sum(_aligned(view.nbytes) for view in views))
         start = 0
         for view in views:
-            memory = cast(mmap.mmap, self._map)
-            memory[start : start + view.nbytes] = view
+            if view.nbytes:
+                cast(mmap.mmap, self._map)[start : start + view.nbytes] = view
             start += _aligned(view.nbytes)
         return [view.nbytes for view in views]
 
@@ -79,6 +79,11 @@ class _Arena:
             views.append(whole[start : start + size].toreadonly())
             start += _aligned(size)
         return views
+
+    def close(self) -> None:
+        """Give back the memory and its descriptor."""
+        self._map = None
+        os.close(self.fd)
 
     def _reserve(self, size: int) -> None:
         if size > os.fstat(self.fd).st_size:
@@ -98,8 +103,9 @@ def _aligned(size: int) -> int:
 
 def _pack(value: object, arena: _Arena) -> tuple[bytes, list[int]]:
     buffers: list[pickle.PickleBuffer] = []
-    if isinstance(value, (bytes, bytearray)):  # pickle would keep these in band, and copy them twice
-        value = pickle.PickleBuffer(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):  # pickle copies these twice, or cannot take them
+        flat = value if not isinstance(value, memoryview) or value.c_contiguous else value.tobytes()
+        value = pickle.PickleBuffer(flat)
     text = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     return text, arena.put(buffers)
 
@@ -136,8 +142,9 @@ class HostedAccelerator(Accelerator[Any, Any]):
         child = self._child = self._child or _start(self._driver, self.kernel, self.device)
         try:
             result, self._device_s_now = child.run(chunk, self.timeout_s)
-        except (DeviceLostError, KernelTimeoutError):
-            self._drop(child)
+        except BaseException:
+            if child.is_waiting:  # lost, too slow, or Ctrl-C: its answer must not pass for the next chunk's
+                self._drop(child)
             raise
         return result
 
@@ -159,8 +166,9 @@ class HostedAccelerator(Accelerator[Any, Any]):
             child.kill()  # the call that waits for it then finds it lost
 
     def _close(self) -> None:
-        if self._child is not None:
-            self._child.stop()
+        child, self._child = self._child, None
+        if child is not None:
+            child.stop()
 
 
 def _start(driver: Driver, kernel: AnyKernel, device: Device) -> _Child:
@@ -174,7 +182,13 @@ def _start(driver: Driver, kernel: AnyKernel, device: Device) -> _Child:
 
 
 class _Child:
-    """The parent's handle on one host process."""
+    """The parent's handle on one host process.
+
+    Attributes
+    ----------
+    is_waiting
+        Whether an answer is due that has not come.
+    """
 
     def __init__(self, driver: Driver, kernel: AnyKernel, device: Device) -> None:
         self._device = device.name
@@ -185,17 +199,22 @@ class _Child:
             self._process = _spawn(theirs, self._inputs.fd, self._outputs.fd)
         except BaseException:
             ours.close()
-            self._close_arenas()
+            self._inputs.close()
+            self._outputs.close()
             raise
         finally:
             os.close(theirs)
         self._connection = ours
-        self._waiting = False
+        self.is_waiting = False
         self._last_lines: deque[str] = deque(maxlen=_OUTPUT_LINES)
         output = cast("IO[bytes]", self._process.stdout)
         self._drain = threading.Thread(target=self._keep_output, args=(output,), daemon=True)
         self._drain.start()
-        self._send((sys.path, type(driver), kernel, device))
+        try:
+            self._send((sys.path, type(driver), kernel, device))
+        except BaseException:
+            self.stop()
+            raise
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until the driver in the child has opened the device."""
@@ -219,13 +238,14 @@ class _Child:
         """End the child: kindly, then not. Nothing of it is left."""
         self._connection.close()  # a child that waits for work leaves by itself
         try:
-            self._process.wait(0 if self._waiting else _STOP_TIMEOUT_S)
+            self._process.wait(0 if self.is_waiting else _STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._drain.join(_STOP_TIMEOUT_S)
         cast("IO[bytes]", self._process.stdout).close()
-        self._close_arenas()
+        self._inputs.close()
+        self._outputs.close()
 
     def _send(self, message: object) -> None:
         try:
@@ -234,7 +254,7 @@ class _Child:
             raise self._lost() from error
 
     def _answer(self, timeout_s: float | None, what: str) -> Any:
-        self._waiting = True
+        self.is_waiting = True
         try:
             if not self._connection.poll(timeout_s):
                 raise KernelTimeoutError(
@@ -244,7 +264,7 @@ class _Child:
             verdict, *content = pickle.loads(self._connection.recv_bytes())
         except (EOFError, ConnectionResetError) as error:
             raise self._lost() from error
-        self._waiting = False
+        self.is_waiting = False
         if verdict == "error":
             raise content[0]
         return content
@@ -268,10 +288,6 @@ class _Child:
             text = line.decode(errors="replace").strip()
             if text:
                 self._last_lines.append(text)
-
-    def _close_arenas(self) -> None:
-        os.close(self._inputs.fd)
-        os.close(self._outputs.fd)
 
 
 def _ending(status: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
 from accel_sdk.data import flat, sizeof
 from accel_sdk.errors import UnsupportedError
+from accel_sdk.output import whole
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -86,8 +87,9 @@ class Kernel(ABC, Generic[In, Out]):
             raise UnsupportedError(
                 f"kernel {self.name} has no file format", hint="leave out the output and use the result"
             )
+        complete = whole(file)
         for part in parts:
-            file.writelines(flat([part]))
+            complete.writelines(flat([part]))
 
     @classmethod
     def sample(cls, nbytes: int) -> object:

@@ -11,9 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from accel_sdk.data import FileBlob
 from accel_sdk.errors import AccelError, DataError, OutputError
 
 _MOST_BUFFERS = 1024  # IOV_MAX
+_MOST_NAME_BYTES = 230  # a file name may have 255, and the temporary one is longer
 
 
 @contextmanager
@@ -29,17 +31,18 @@ def open_output(path: Path) -> Iterator[BinaryIO]:
     OutputError
         If it cannot be created or written (no space left, no permission, no such folder, a directory).
     """
-    target = Path(os.path.realpath(path))
     try:
-        mode: int | None = target.stat().st_mode
+        mode: int | None = path.stat().st_mode
     except FileNotFoundError:
         mode = None
     except OSError as error:
         raise _unwritable(path, error) from error
     if mode is not None and stat.S_ISDIR(mode):
         raise OutputError(f"cannot write {path}: it is a directory", hint="name a file")
-    in_place = mode is not None and not stat.S_ISREG(mode)
-    manager = _written_in_place(target) if in_place else _replaced(target, mode)
+    if mode is not None and not stat.S_ISREG(mode):
+        manager = _written_in_place(path)  # as it is: the link behind /dev/stdout names no file
+    else:
+        manager = _replaced(Path(os.path.realpath(path)), mode)
     try:
         with manager as file:
             yield file
@@ -52,18 +55,19 @@ def open_output(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _written_in_place(target: Path) -> Iterator[BinaryIO]:
     with open(target, "wb", buffering=0) as file:
-        yield cast(BinaryIO, _Whole(file))
+        yield whole(file)
 
 
 @contextmanager
 def _replaced(target: Path, mode: int | None) -> Iterator[BinaryIO]:
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(13, "the file there is write-protected", str(target))
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:200]}.", suffix=".part", dir=target.parent)
+    prefix = f".{target.name}." if len(os.fsencode(target.name)) < _MOST_NAME_BYTES else ".accel."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=target.parent)
     try:
         with open(handle, "wb", buffering=0) as file:
             os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
-            yield cast(BinaryIO, _Whole(file))
+            yield whole(file)
         os.replace(name, target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -71,53 +75,42 @@ def _replaced(target: Path, mode: int | None) -> Iterator[BinaryIO]:
         raise
 
 
-class _Whole:
-    """An unbuffered file whose ``write`` writes everything: large parts are not copied into a buffer."""
+def whole(file: BinaryIO | io.RawIOBase) -> BinaryIO:
+    """Return a file whose writes write everything; a raw file may take less than it is given."""
+    return cast(BinaryIO, file if isinstance(file, _Whole) else _Whole(file))
 
-    def __init__(self, file: io.FileIO) -> None:
+
+class _Whole:
+    """Adds what a raw file leaves to its caller. Large parts are copied into no buffer."""
+
+    def __init__(self, file: BinaryIO | io.RawIOBase) -> None:
         self._file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         view = memoryview(data).cast("B") if len(data) else memoryview(b"")
         done = 0
         while done < view.nbytes:
-            done += self._file.write(view[done:]) or 0
+            count = self._file.write(view[done:])
+            if count is None:
+                raise BlockingIOError(11, "the output is not ready; open it in blocking mode")
+            done += count
         return done
 
     def writelines(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Write many pieces in few system calls."""
+        if not isinstance(self._file, io.FileIO):
+            for piece in pieces:
+                self.write(piece)
+            return
         waiting = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
-        while waiting:
+        while waiting:  # many pieces in few system calls
             done = os.writev(self._file.fileno(), waiting[:_MOST_BUFFERS])
             while waiting and done >= waiting[0].nbytes:
                 done -= waiting.pop(0).nbytes
             if done:
                 waiting[0] = waiting[0][done:]
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._file.seekable()
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
 
 
 def refuse_same_file(data: object, out: Path) -> None:
@@ -129,9 +122,17 @@ def refuse_same_file(data: object, out: Path) -> None:
         If both are the same regular file, by whatever names.
     """
     with suppress(OSError, AttributeError, io.UnsupportedOperation):
-        source = os.stat(data) if isinstance(data, os.PathLike) else os.fstat(data.fileno())  # type: ignore[attr-defined]
+        source = _status(data)
         if stat.S_ISREG(source.st_mode) and os.path.samestat(source, out.stat()):
             raise DataError(f"output {out} is the input file", hint="choose another output")
+
+
+def _status(data: object) -> os.stat_result:
+    if isinstance(data, FileBlob):
+        return os.stat(data.path)
+    if isinstance(data, os.PathLike):
+        return os.stat(data)
+    return os.fstat(data.fileno())  # type: ignore[attr-defined]
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

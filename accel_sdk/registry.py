@@ -18,6 +18,7 @@ from accel_sdk.device import Device, Kind
 from accel_sdk.driver import CONTRACT_VERSION, AnyAccelerator, Driver
 from accel_sdk.errors import (
     AccelError,
+    DataError,
     DeviceNotFoundError,
     DriverLoadError,
     DriverNotFoundError,
@@ -102,11 +103,11 @@ class Registry:
 
     def kernels_of(self, device: Device) -> list[str]:
         """Return the names of the kernels the device can run, sorted."""
-        return sorted({k.name for d, found in self._listing() for k in d.kernels if device in found})
+        return sorted({k.name for d, found in self._listing() for k in d.kernels if _lists(found, device)})
 
     def drivers_of(self, device: Device) -> list[str]:
         """Return the names of the drivers that serve the device."""
-        return [driver.name for driver, found in self._listing() if device in found]
+        return [driver.name for driver, found in self._listing() if _lists(found, device)]
 
     def select(
         self,
@@ -175,6 +176,20 @@ class Registry:
                 return cast("type[AnyKernel]", _load(entry))
         raise self._unknown_kernel(name)
 
+    def match(self, names: str | Sequence[str], *, where: str = "asked for") -> list[Device]:
+        """Return the visible devices that `names` selects, in their order.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            If a name matches nothing that is visible; the text lists what is.
+        """
+        restriction = _device.names_from_environment()
+        if restriction is not None:
+            where = f"{where}; {_device.DEVICE_VARIABLE}={','.join(restriction)} restricts this process"
+        wanted = _device.parse_names(names, where="the device list")
+        return _device.match(self.devices(), wanted, where=where)
+
     @contextmanager
     def intercept(self, device: str, wrap: Wrapper) -> Iterator[None]:
         """Within the block, pass every accelerator opened on `device` through `wrap`.
@@ -192,12 +207,14 @@ class Registry:
         for driver in self.drivers():
             try:
                 found = list(driver.devices())
-            except AccelError:
-                raise
+                _check_devices(found)
+            except DataError:
+                raise  # a variable of the user's is wrong
             except Exception as error:  # a driver must not hide the others
                 self._problems[driver.name] = f"{driver.name}: listing devices failed: {error!r}"
                 _log.warning("%s", self._problems[driver.name])
                 continue
+            self._problems.pop(driver.name, None)
             yield driver, found
 
     def _all_devices(self) -> list[Device]:
@@ -211,21 +228,20 @@ class Registry:
 
     def _names_for(self, kernel: str | type[AnyKernel] | AnyKernel) -> set[str]:
         name = kernel_name(kernel)
-        able = [found for driver, found in self._listing() if name in (k.name for k in driver.kernels)]
-        if not able and name not in kernel_names():
+        known = any(name == k.name for driver in self.drivers() for k in driver.kernels)
+        if not known and name not in kernel_names():
             raise self._unknown_kernel(name)
-        return {device.name for found in able for device in found}
+        listing = [found for d, found in self._listing() if name in (k.name for k in d.kernels)]
+        return {device.name for found in listing for device in found}
 
     def _named(self, label: str, able: list[Device], names: str | Sequence[str], where: str) -> list[Device]:
-        seen = self.devices()
-        restriction = _device.names_from_environment()
-        if restriction is not None:
-            where = f"{where}; {_device.DEVICE_VARIABLE}={','.join(restriction)} restricts this process"
-        chosen = _device.match(seen, _device.parse_names(names, where="the device list"), where=where)
+        chosen = self.match(names, where=where)
         usable = [device for device in chosen if device in able]
-        if not usable:
+        literal = set(_device.parse_names(names, where="the device list"))
+        unable = [d for d in chosen if d not in able and (d.name in literal or not usable)]
+        if unable:
             raise DeviceNotFoundError(
-                f"{_device.name_list(chosen)} cannot run {label}",
+                f"{_device.name_list(unable)} cannot run {label}",
                 hint=f"devices that can: {_device.name_list(able)}",
             )
         return usable
@@ -244,7 +260,7 @@ class Registry:
 
     def _driver_for(self, kernel: AnyKernel, device: Device) -> Driver:
         for driver, found in self._listing():
-            if device in found and kernel.name in (k.name for k in driver.kernels):
+            if _lists(found, device) and kernel.name in (k.name for k in driver.kernels):
                 return driver
         raise DeviceNotFoundError(
             f"{device} cannot run {kernel.name}",
@@ -278,6 +294,9 @@ def load_driver(entry: EntryPoint) -> Driver:
     loaded = _load(entry)
     if not (isinstance(loaded, type) and issubclass(loaded, Driver)):
         raise DriverLoadError(f"driver {entry.name}: {entry.value} is not a subclass of Driver")
+    for name in ("name", "kernels"):
+        if not hasattr(loaded, name):
+            raise DriverLoadError(f"driver {entry.name}: {entry.value} has no '{name}'")
     if loaded.contract_version != CONTRACT_VERSION:
         raise DriverLoadError(
             f"driver {entry.name} was written for contract version {loaded.contract_version}, "
@@ -299,11 +318,22 @@ def _entries(group: str) -> list[EntryPoint]:
 def _load(entry: EntryPoint) -> object:
     try:
         return cast(object, entry.load())
-    except Exception as error:  # whatever a third party's module does while it is imported
+    except (Exception, SystemExit) as error:  # whatever a third party's module does as it is imported
         raise DriverLoadError(
             f"{entry.name}: {entry.value} does not import: {error}",
             hint="install what it needs, or uninstall the package that brings it",
         ) from error
+
+
+def _lists(found: Sequence[Device], device: Device) -> bool:
+    """Return whether a device is among those found: a name is one device, whoever lists it."""
+    return any(other.name == device.name for other in found)
+
+
+def _check_devices(found: Sequence[object]) -> None:
+    for item in found:
+        if not isinstance(item, Device):
+            raise TypeError(f"{item!r} is no Device")
 
 
 def _merge(old: Device, new: Device) -> Device:

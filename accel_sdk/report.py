@@ -147,7 +147,7 @@ def format_amount(amount: float, unit: str) -> str:
     if unit != "B":
         return f"{amount:,.0f} {unit}" + ("" if amount == 1 else "s")
     for prefix in ("", "k", "M", "G"):
-        if abs(amount) < 1000:
+        if abs(amount) < 999.5:  # what rounds to fewer than four digits
             return f"{amount:.3g} {prefix}B" if prefix else f"{amount:.0f} B"
         amount /= 1000
     return f"{amount:.3g} TB"

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast, overload
 
-from accel_sdk.device import match, parse_names
+from accel_sdk.device import parse_names
 from accel_sdk.errors import ClosedError, DataError
 from accel_sdk.kernel import In, Kernel, Out, Work
-from accel_sdk.output import open_output, refuse_same_file
+from accel_sdk.output import open_output, refuse_same_file, whole
 from accel_sdk.registry import default_registry
 from accel_sdk.report import DeviceReport, Report
 
@@ -132,7 +132,7 @@ class Runner:
         if devices is not None:
             names = parse_names(devices, where="devices")
             if scheduler is None:
-                match(default_registry().devices(), names, where="asked for")
+                default_registry().match(names)
 
     @overload
     def run(self, kernel: Kernel[In, Out], data: object, *, out: None = None) -> Out: ...
@@ -252,7 +252,7 @@ def _finish(
             with open_output(out) as file:
                 kernel.write(parts, file, suffix=out.suffix)
         else:
-            kernel.write(parts, out)
+            kernel.write(parts, whole(out))
         return None
     finally:
         for iterator in (parts, works):

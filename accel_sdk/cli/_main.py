@@ -63,7 +63,8 @@ def main() -> NoReturn:
         signal.signal(number, _terminate)
     try:
         accel.main(prog_name="accel", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -75,6 +76,8 @@ def main() -> NoReturn:
         _leave("", 1)  # the reader of our output has gone, as after '| head'
     except AccelError as error:
         _fail(str(error))
+    except OSError as error:  # of standard output: what else is written or read is checked where it is
+        _fail(f"cannot write standard output: {error.strerror or error}")
     except MemoryError:
         _fail("out of memory")
     except Exception as error:
@@ -87,6 +90,10 @@ def _fail(text: str) -> NoReturn:
         logging.getLogger("accel_sdk").error("failed here:", exc_info=True)
     line = " ".join(text.split())  # one line, whatever a library put into its message
     click.echo(f"accel: error: {line}", err=True)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        os._exit(1)  # it cannot be written: Python would say so a second time at its end
     sys.exit(1)
 
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 import click
 
 from accel_sdk.cli._options import device_option, json_option, kernel_parameters, make_kernel
+from accel_sdk.errors import DataError, OutputError
 from accel_sdk.kernel import AnyKernel
 from accel_sdk.registry import default_registry, kernel_names
 from accel_sdk.runner import Runner, RunnerOptions
@@ -80,7 +81,7 @@ def _run(
     if as_json and out == _STANDARD:
         raise click.UsageError("--json and '-o -' both want standard output")
     kernel = make_kernel(kernel_type, fields)
-    data = sys.stdin.buffer if input_name == _STANDARD else Path(input_name)
+    data = _standard_input() if input_name == _STANDARD else Path(input_name)
     with _progress(kernel, data, hidden=quiet or as_json) as progress:
         options = RunnerOptions(retries=retries, chunk_timeout_s=timeout, progress=progress)
         with Runner(device, scheduler=scheduler, options=options) as runner:
@@ -104,12 +105,20 @@ def _run_to(runner: Runner, kernel: AnyKernel, data: object, out: str | None) ->
         return runner.run(kernel, data)
     if out != _STANDARD:
         return runner.run(kernel, data, out=Path(out))
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
     if sys.stdout.isatty():
         raise click.UsageError("not writing binary data to a terminal; redirect it or name a file")
     output = cast(BinaryIO, sys.stdout.buffer)
     runner.run(kernel, data, out=output)
     output.flush()
     return None
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise DataError("standard input is closed")
+    return sys.stdin.buffer
 
 
 @contextmanager

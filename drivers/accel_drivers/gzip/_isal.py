@@ -20,7 +20,6 @@ from accel_sdk.errors import CorruptStreamError
 _READ_BYTES = 256 * 1024
 _PIECE_BYTES = 4 * MIB  # bounds the memory that a highly compressed input can ask for at once
 _SPOOL_BYTES = 64 * MIB
-_MOST_RATIO = 1032  # of deflate: 258 bytes from 2 bits
 
 
 class IsalCompressor(Accelerator[Chunk, bytes]):
@@ -70,15 +69,13 @@ def decompress(blob: Blob, *, device: str) -> list[bytes]:
         The content, in pieces.
     """
     parts: list[bytes] = []
-    found = False
     for extent in _members.extents(blob):
         part = blob.part(extent.start, extent.nbytes)
         if extent.ours:
             parts.append(decompress_member(part.view(), offset=part.offset, device=device))
         else:
-            parts.append(_decompress_in_order(part, found, device))
-        found = True
-    if not found:
+            parts.append(_decompress_in_order(part, device))
+    if not blob.nbytes:
         raise CorruptStreamError("empty input is not a gzip file", offset_bytes=blob.offset)
     return parts
 
@@ -93,12 +90,16 @@ def decompress_member(member: memoryview, *, offset: int, device: str) -> bytes:
     """
     crc, isize = _members.read_trailer(member)
     payload = member[_members.HEADER_BYTES : -_members.TRAILER_BYTES]
-    capacity = max(1, min(isize, payload.nbytes * _MOST_RATIO, _SPOOL_BYTES))
+    decoder = new_decoder(RAW)
     try:
-        result = isal_zlib.decompress(payload, RAW, capacity)
+        result = decoder.decompress(payload, isize + 1)  # a limit also sizes the buffer, once and for all
     except IsalError as error:
         raise _damaged(offset, f"does not decode ({error})", device) from error
-    if len(result) & 0xFFFFFFFF != isize:
+    if not decoder.eof and len(result) <= isize:
+        raise _damaged(offset, "is truncated", device)
+    if decoder.unused_data:
+        raise _damaged(offset, "is shorter than its header says", device)
+    if len(result) != isize:
         raise _damaged(offset, f"holds {len(result)} bytes, its trailer says {isize}", device)
     if isal_zlib.crc32(result) != crc:
         raise _damaged(offset, "has a wrong checksum (CRC-32)", device)
@@ -109,18 +110,18 @@ def _damaged(offset: int, how: str, device: str) -> CorruptStreamError:
     return CorruptStreamError(f"the gzip member at byte {offset} {how}", offset_bytes=offset, device=device)
 
 
-def _decompress_in_order(blob: Blob, follows_member: bool, device: str) -> bytes:
-    pieces = _InOrder(blob, follows_member, device).pieces()
+def _decompress_in_order(blob: Blob, device: str) -> bytes:
+    pieces = _InOrder(blob, device).pieces()
     return _collect(pieces, spool=isinstance(blob, FileBlob))
 
 
 class _InOrder:
     """Decodes a stream of members whose lengths are unknown."""
 
-    def __init__(self, blob: Blob, follows_member: bool, device: str) -> None:
+    def __init__(self, blob: Blob, device: str) -> None:
         self._blob = blob
         self._device = device
-        self._members = int(follows_member)
+        self._members = int(blob.offset > 0)  # what starts further on follows members of ours
         self._start = blob.offset  # of the member being read
         self._decoder: Decoder | None = None
 
