@@ -84,7 +84,7 @@ def test_accelerators_stay_open_between_runs_and_close_with_the_runner(toy: Any,
 
 def test_a_plan_may_hold_several_kernels(toy: Any, both: Any) -> None:
     expected = [n**3 if n // 10 % 2 else n**2 for n in _NUMBERS]
-    with accel.Runner("toy:*,plain:0") as runner:
+    with accel.Runner("toy:*,plain:*") as runner:
         assert runner.run(both(), _NUMBERS) == expected
     with accel.Runner("toy:0") as runner:
         assert runner.run(both(), _NUMBERS) == expected

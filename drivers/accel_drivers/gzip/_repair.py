@@ -82,7 +82,7 @@ def _separate(payload: memoryview, source: memoryview, chunk_bytes: int) -> Iter
 
 def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: int) -> _Run:
     """Cut the next run at the first block border that makes it large enough."""
-    wanted, step = chunk_bytes, 1
+    wanted, step, passed_over = chunk_bytes, 0, start
     while True:
         decoder = new_decoder(RAW)
         fed, nbytes, crc = start, 0, 0
@@ -94,18 +94,17 @@ def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: in
             fed, nbytes, crc = border.end(), nbytes + len(piece), isal_zlib.crc32(piece, crc)
             if decoder.eof or nbytes > rest.nbytes:
                 raise _NotSeparable
-            if nbytes >= wanted or nbytes == rest.nbytes:
+            enough = nbytes >= wanted or nbytes == rest.nbytes
+            if enough and fed > passed_over:
                 break
         else:
             raise _NotSeparable
         if _ends_here(decoder):
             _check(crc, rest[:nbytes])
             return _Run(start, fed, nbytes, crc)
-        if nbytes == rest.nbytes:
-            raise _NotSeparable
         # The marker's bytes in the middle of a block. Decode again and go further, each time twice as far,
         # so that data full of such bytes costs a few passes and not one for each of them.
-        wanted, step = nbytes + step, 2 * step
+        wanted, step, passed_over = nbytes + step, 2 * step + 1, fed
 
 
 def _ends_here(decoder: Decoder) -> bool:
