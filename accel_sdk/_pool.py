@@ -14,6 +14,7 @@ from distributed.comm import parse_address
 from distributed.comm.registry import get_backend
 
 from accel_sdk import device as _device
+from accel_sdk._memory import keep_freed_memory
 from accel_sdk._slot import Slot
 from accel_sdk._worker import DeviceCache, WorkerInfo, can_read, describe_worker
 from accel_sdk.data import FileBlob
@@ -110,6 +111,7 @@ class EmbeddedPool(Pool):
         self._names = names
         candidates = self._candidates()
         _quieten_dask()
+        keep_freed_memory()
         self._cluster = LocalCluster(
             n_workers=len(candidates),
             processes=False,
@@ -137,8 +139,9 @@ class EmbeddedPool(Pool):
 
     def slots(self, kernel: AnyKernel) -> list[Slot]:
         registry = default_registry()
+        kernels = registry.kernels_by_device()
         return [
-            Slot(device, self._addresses[device.name], frozenset(registry.kernels_of(device)))
+            Slot(device, self._addresses[device.name], frozenset(kernels[device.name]))
             for device in registry.select(kernel, self._names)
             if device.name in self._addresses
         ]

@@ -194,7 +194,8 @@ def describe_worker() -> WorkerInfo:
     host = f"{socket.gethostname()}:{_boot_id()}"
     try:
         named = names_from_environment() is not None
-        devices = tuple((d, tuple(registry.kernels_of(d))) for d in registry.devices())
+        kernels = registry.kernels_by_device()
+        devices = tuple((device, tuple(kernels[device.name])) for device in registry.devices())
     except AccelError as error:
         return WorkerInfo(host, (), True, str(error))
     return WorkerInfo(host, devices, named)

@@ -103,7 +103,15 @@ class Registry:
 
     def kernels_of(self, device: Device) -> list[str]:
         """Return the names of the kernels the device can run, sorted."""
-        return sorted({k.name for d, found in self._listing() for k in d.kernels if _lists(found, device)})
+        return self.kernels_by_device().get(device.name, [])
+
+    def kernels_by_device(self) -> dict[str, list[str]]:
+        """Return the names of the kernels that each device can run, sorted, by the device's name."""
+        table: dict[str, set[str]] = {}
+        for driver, found in self._listing():
+            for device in found:
+                table.setdefault(device.name, set()).update(kernel.name for kernel in driver.kernels)
+        return {name: sorted(kernels) for name, kernels in table.items()}
 
     def drivers_of(self, device: Device) -> list[str]:
         """Return the names of the drivers that serve the device."""

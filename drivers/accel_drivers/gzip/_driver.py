@@ -46,8 +46,8 @@ class VitisDriver(Driver):
 
     name = "gzip.vitis"
     kernels = (Gzip, Gunzip)
-    boards_folder = Path("/sys/bus/pci/devices")
-    """Where XRT's kernel driver shows its boards."""
+    boards_folder = Path("/sys/bus/pci/drivers/xocl")
+    """Where XRT's kernel driver shows its boards; there only while it is loaded."""
 
     def devices(self) -> Iterable[Device]:
         return [*self._boards(), *simulated_devices(platform="xfzlib")]
@@ -72,6 +72,8 @@ class VitisDriver(Driver):
     def _boards(self) -> list[Device]:
         """List the boards that XRT's driver has bound, under the names of their shells."""
         boards: list[Device] = []
+        if not self.boards_folder.exists():
+            return boards
         for file in sorted(self.boards_folder.glob("*/rom*/VBNV")):
             name = _read_text(file)
             if name:
