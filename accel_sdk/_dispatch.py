@@ -167,8 +167,7 @@ class Dispatch(Generic[Out]):
             self._lose(slot, error)
             return
         task = self._task(slot, job.work.kernel)
-        if task.key not in slot.opened:
-            slot.opened.add(task.key)
+        if not self._pool.is_open(slot, task.key):
             self._send(slot, Job(-1, job.work, opens=True), open_device, task)
         self._send(slot, job, run_chunk, task, payload)
 
@@ -254,6 +253,7 @@ class Dispatch(Generic[Out]):
             self._fail(slot, job, outcome.error, opened=outcome.opened)
             return
         if job.opens:
+            self._pool.mark_open(slot, self._pool.key_of(job.work.kernel))
             return
         slot.failures_in_row = 0
         self._results[job.index] = outcome.result

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import dask
 from distributed import Client, LocalCluster, Worker
 from distributed.comm import parse_address
 from distributed.comm.registry import get_backend
@@ -24,6 +25,13 @@ from accel_sdk.kernel import AnyKernel
 from accel_sdk.registry import default_registry
 
 _LOOPBACK = "127.0.0.1:0"
+_UNWATCHED = {
+    # Dask watches its workers: samples of every thread's stack 100 times a second, ticks 50 times. In this
+    # process that takes the GIL from the devices' threads, and nobody looks at the result.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "60s",
+}
 _POLL_S = 1.0  # how often a cluster is asked which workers it still has
 
 
@@ -45,6 +53,18 @@ class Pool(ABC):
     def __init__(self) -> None:
         self.cache = f"accel-{uuid4().hex}"
         self._kernels: list[tuple[AnyKernel, str]] = []
+        self._open: set[tuple[str, str, str]] = set()
+
+    def is_open(self, slot: Slot, key: str) -> bool:
+        """Return whether a device has a kernel open, or was asked to open it; if not, note that it is now."""
+        if (slot.address, slot.device.name, key) in self._open or key in slot.asked_to_open:
+            return True
+        slot.asked_to_open.add(key)
+        return False
+
+    def mark_open(self, slot: Slot, key: str) -> None:
+        """Note that a device has opened a kernel: it stays open from run to run."""
+        self._open.add((slot.address, slot.device.name, key))
 
     def key_of(self, kernel: AnyKernel) -> str:
         """Return what names a kernel with its parameters: equal kernels share their accelerators."""
@@ -112,18 +132,19 @@ class EmbeddedPool(Pool):
         candidates = self._candidates()
         _quieten_dask()
         keep_freed_memory()
-        self._cluster = LocalCluster(
-            n_workers=len(candidates),
-            processes=False,
-            threads_per_worker=1,
-            worker_class=_EmbeddedWorker,
-            dashboard_address=_LOOPBACK,  # Dask insists on its HTTP servers; nobody else is to see them
-            worker_dashboard_address=_LOOPBACK,
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=0,  # Dask would spill what is on its way to the output
-            silence_logs=False,  # it would turn the log on again at its end, for other runners too
-        )
-        self.client = Client(self._cluster, set_as_default=False)
+        with dask.config.set(_UNWATCHED):
+            self._cluster = LocalCluster(
+                n_workers=len(candidates),
+                processes=False,
+                threads_per_worker=1,
+                worker_class=_EmbeddedWorker,
+                dashboard_address=_LOOPBACK,  # Dask insists on its HTTP servers; nobody else is to see them
+                worker_dashboard_address=_LOOPBACK,
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=0,  # Dask would spill what is on its way to the output
+                silence_logs=False,  # it would turn the log on again at its end, for other runners too
+            )
+            self.client = Client(self._cluster, set_as_default=False)
         self.client.register_plugin(DeviceCache(self.cache))
         workers = self._cluster.workers.values()
         self._addresses = {d.name: w.address for d, w in zip(candidates, workers, strict=False)}

@@ -48,6 +48,8 @@ class Slot:
         Names of the kernels it can run.
     in_flight
         Jobs sent to it, oldest first; it works on the first.
+    asked_to_open
+        Keys of the kernels that it opens, or has opened, in this run.
     failures_in_row
         Since its last result.
     set_aside
@@ -59,7 +61,7 @@ class Slot:
     kernels: frozenset[str]
     stats: Stats = field(default_factory=Stats)
     in_flight: deque[Job] = field(default_factory=deque)
-    opened: set[str] = field(default_factory=set)
+    asked_to_open: set[str] = field(default_factory=set)
     failures_in_row: int = 0
     set_aside: str = ""
     error: AccelError | None = None

@@ -91,7 +91,7 @@ class DeviceCache(WorkerPlugin):
     def accelerator(self, key: str, kernel: AnyKernel, device: str) -> AnyAccelerator:
         """Return the open accelerator of a kernel on a device; open it if need be."""
         found = self._open.get((key, device))
-        if found is None:
+        if found is None or found.closed:
             found = default_registry().open(kernel, device)
             with self._lock:
                 self._open[key, device] = found

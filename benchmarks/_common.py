@@ -42,11 +42,19 @@ def best(function: Callable[[], object], repeat: int = 5) -> float:
     return min(times)
 
 
-def best_of_each(functions: dict[str, Callable[[], object]], repeat: int = 5) -> dict[str, float]:
-    """Time several functions in turn, so that a slow spell of the machine hits them all; best of each."""
+def best_of_each(
+    functions: dict[str, Callable[[], object]],
+    repeat: int = 5,
+    before: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Time several functions in turn, so that a slow spell of the machine hits them all; best of each.
+
+    `before` is called ahead of each, untimed.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeat):
         for name, function in functions.items():
+            before()
             times[name].append(best(function, 1))
     return {name: min(found) for name, found in times.items()}
 

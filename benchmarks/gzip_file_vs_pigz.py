@@ -26,7 +26,8 @@ with base64_file(500 * MB) as path, accel.Runner("cpu:0") as one, accel.Runner("
         {
             "cpu:0": lambda: one.run(Gzip(), path, out=ours),
             "cpu:0 and cpu:1": lambda: two.run(Gzip(), path, out=ours),
-        }
+        },
+        before=lambda: ours.unlink(missing_ok=True),
     )
     print(f"compressed to {ours.stat().st_size / MB:.0f} MB; pigz: {theirs.stat().st_size / MB:.0f} MB")
 for name, seconds in {**peer, **mine}.items():

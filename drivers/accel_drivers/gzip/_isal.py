@@ -31,7 +31,7 @@ class IsalCompressor(Accelerator[Chunk, bytes]):
 
     def _run(self, chunk: Chunk) -> bytes:
         blob = as_blob(chunk)
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for block in blob.blocks(self._gzip.chunk_bytes):
             parts += compress_member(block, self._gzip.level)
         if not blob.nbytes:
@@ -39,11 +39,15 @@ class IsalCompressor(Accelerator[Chunk, bytes]):
         return bytes_result(chunk, parts)
 
 
-def compress_member(block: memoryview, level: int) -> tuple[bytes, bytes, bytes]:
-    """Return header, payload and trailer of a member that holds `block`."""
-    payload = isal_zlib.compress(block, level, RAW)
-    crc = isal_zlib.crc32(block)
-    return _members.header(len(payload)), payload, _members.trailer(crc, block.nbytes)
+def compress_member(block: memoryview, level: int) -> tuple[bytes, memoryview]:
+    """Return header and rest of a member that holds `block`.
+
+    ISA-L frames it, so that payload, CRC-32 and length come from one call with the GIL released; its header,
+    which names nothing, gives way to ours.
+    """
+    framed = isal_zlib.compress(block, level, GZIP)
+    rest = memoryview(framed)[_members.PLAIN_HEADER_BYTES :]
+    return _members.header(rest.nbytes - _members.TRAILER_BYTES), rest
 
 
 class IsalDecompressor(Accelerator[Chunk, bytes]):

@@ -25,6 +25,8 @@ _TRAILER = struct.Struct("<II")  # CRC-32, ISIZE
 HEADER_BYTES = _HEADER.size
 TRAILER_BYTES = _TRAILER.size
 OVERHEAD_BYTES = HEADER_BYTES + TRAILER_BYTES
+PLAIN_HEADER_BYTES = 10
+"""Of a header without any optional field (RFC 1952, 2.3)."""
 
 FINAL_BLOCK = b"\x01\x00\x00\xff\xff"
 """An empty stored block with BFINAL set: ends a byte-aligned deflate stream (RFC 1951, 3.2.4)."""

@@ -31,7 +31,7 @@ class VitisCompressor(Accelerator[Chunk, bytes]):
         rest = data.nbytes % _BLOCK_BYTES
         cut = data.nbytes - (rest if rest < _MIN_BLOCK_BYTES else 0)
         starts = range(0, cut, _MOST_CALL_BYTES)
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for start in starts:
             parts += self._on_card(data[start : min(start + _MOST_CALL_BYTES, cut)])
         if cut < data.nbytes or not data.nbytes:
