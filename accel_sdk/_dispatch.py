@@ -14,13 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic
 
 from accel_sdk._pool import Pool
 from accel_sdk._slot import Job, Slot
 from accel_sdk._worker import Outcome, Task, open_device, run_chunk
-from accel_sdk.data import FileBlob, MemoryBlob, sizeof
-from accel_sdk.driver import Stats
 from accel_sdk.errors import (
     AccelError,
     DataError,
@@ -31,12 +29,8 @@ from accel_sdk.errors import (
 )
 from accel_sdk.kernel import AnyKernel, Out, Work
 
-if TYPE_CHECKING:
-    from distributed import Future
-
 _log = logging.getLogger(__name__)
 
-_INLINE_BYTES = 64 * 1024  # smaller chunks travel inside their task
 _PREFETCH_BELOW_S = 0.25  # where a chunk takes longer, the 10 ms of a Dask round trip do not matter
 _OPEN_TIMEOUT_S = 120.0  # programming a card takes seconds; a queue before it, more
 
@@ -81,10 +75,9 @@ class Dispatch(Generic[Out]):
         self._waiting: deque[Job] = deque()  # given back by a device, or not yet taken by one
         self._results: dict[int, Out] = {}
         self._numbers = itertools.count()
-        self._priorities = itertools.count()
         self._next_out = 0
         self._next_in = 0
-        self._arrivals: queue.SimpleQueue[tuple[Slot, Job, Future]] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[tuple[Slot, Job, int, Outcome]] = queue.SimpleQueue()
         self.retries = 0
 
     def results(self) -> Iterator[Out]:
@@ -160,61 +153,28 @@ class Dispatch(Generic[Out]):
                 raise self._none_left(job)
 
     def _submit(self, slot: Slot, job: Job) -> None:
+        task = self._task(slot, job.work.kernel)
         try:
-            payload = self._payload(slot, job)
+            if not self._pool.is_open(slot, task.key):
+                self._send(slot, Job(-1, job.work, opens=True), open_device, task)
+            self._send(slot, job, run_chunk, task, job.work.chunk)
         except DeviceLostError as error:
             self._waiting.appendleft(job)
             self._lose(slot, error)
-            return
-        task = self._task(slot, job.work.kernel)
-        if not self._pool.is_open(slot, task.key):
-            self._send(slot, Job(-1, job.work, opens=True), open_device, task)
-        self._send(slot, job, run_chunk, task, payload)
 
     def _task(self, slot: Slot, kernel: AnyKernel) -> Task:
         key = self._pool.key_of(kernel)
         return Task(self._pool.cache, key, kernel, slot.device.name, self._limits.chunk_timeout_s)
 
-    def _payload(self, slot: Slot, job: Job) -> object:
-        """Return what travels as the chunk: itself where it is small, a reference where it is not."""
-        chunk = job.work.chunk
-        if isinstance(chunk, FileBlob):
-            if self._pool.by_reference(chunk, self._slots):
-                return chunk
-            chunk = MemoryBlob(chunk.view(), chunk.offset)
-        if sizeof(chunk) <= _INLINE_BYTES and not isinstance(chunk, memoryview):
-            return chunk
-        job.held = self._hold(slot, chunk)
-        return job.held
-
-    def _hold(self, slot: Slot, chunk: object) -> Future:
-        """Put a chunk into a worker's memory; within one process nothing is copied."""
-        try:
-            # Unhashed: Dask would read all of it to name it.
-            return self._pool.client.scatter([chunk], workers=[slot.address], hash=False)[0]
-        except (
-            OSError,
-            KeyError,
-            TimeoutError,
-        ) as error:  # what Dask raises when it does not know the worker
-            raise DeviceLostError(
-                f"its worker {slot.address} does not answer", device=slot.device.name
-            ) from error
-
     def _send(self, slot: Slot, job: Job, function: Callable[..., Outcome], *args: object) -> None:
-        job.future = self._pool.client.submit(
-            function,
-            *args,
-            key=f"{self._pool.cache}-{id(self):x}-{next(self._numbers)}",
-            workers=[slot.address],
-            allow_other_workers=False,
-            pure=False,
-            priority=-next(self._priorities),
+        job.sent = number = next(self._numbers)
+        arrivals = self._arrivals
+        job.ticket = self._pool.send(
+            slot, function, args, lambda outcome: arrivals.put((slot, job, number, outcome))
         )
         slot.in_flight.append(job)
         if len(slot.in_flight) == 1:
             self._start_clock(job)
-        job.future.add_done_callback(lambda done: self._arrivals.put((slot, job, done)))
 
     def _start_clock(self, job: Job) -> None:
         limit = _OPEN_TIMEOUT_S if job.opens else self._limits.chunk_timeout_s
@@ -227,17 +187,17 @@ class Dispatch(Generic[Out]):
     def _wait(self) -> None:
         """Wait for the next thing to happen, and deal with it."""
         try:
-            slot, job, future = self._arrivals.get(timeout=self._patience())
+            slot, job, number, outcome = self._arrivals.get(timeout=self._patience())
         except queue.Empty:
             self._check_deadlines()
             self._check_workers()
             return
-        if job not in slot.in_flight or job.future is not future:
+        if job not in slot.in_flight or job.sent != number:
             return  # called off meanwhile
         slot.in_flight.remove(job)
         if slot.in_flight:
             self._start_clock(slot.in_flight[0])
-        self._settle(slot, job, _outcome(future, slot))
+        self._settle(slot, job, outcome)
 
     def _patience(self) -> float | None:
         deadlines = [s.in_flight[0].deadline for s in self._slots if s.in_flight]
@@ -247,7 +207,7 @@ class Dispatch(Generic[Out]):
         return min(waits, default=None)
 
     def _settle(self, slot: Slot, job: Job, outcome: Outcome) -> None:
-        job.future = job.held = None
+        job.ticket = None
         slot.stats.add(outcome.stats)
         if outcome.error is not None:
             self._fail(slot, job, outcome.error, opened=outcome.opened)
@@ -309,6 +269,7 @@ class Dispatch(Generic[Out]):
             error = KernelTimeoutError(f"{what} did not finish within {limit:g} s", device=slot.device.name)
             slot.stats.failures += 1
             self._set_aside(slot, str(error))  # its thread is stuck: it can take no more
+            self._pool.abandon(slot)
             self._fail(slot, head, error, opened=True)
 
     def _check_workers(self) -> None:
@@ -341,16 +302,14 @@ class Dispatch(Generic[Out]):
         return {slot.device.name: slot.set_aside for slot in self._slots if slot.set_aside}
 
     def _forget(self, job: Job) -> None:
-        if job.future is not None:
-            job.future.release()
-        job.future = job.held = None
-        job.deadline = None
+        if job.ticket is not None:
+            job.ticket.forget()
+        job.ticket = job.deadline = None
 
     def _call_off(self) -> None:
-        under_way = [job.future for s in self._slots for job in s.in_flight if job.future]
-        if under_way:
-            self._pool.client.cancel(under_way, asynchronous=False)
         for slot in self._slots:
+            for job in slot.in_flight:
+                self._forget(job)
             slot.in_flight.clear()
         self._waiting.clear()
         self._results.clear()
@@ -361,17 +320,3 @@ def _depth(slot: Slot) -> int:
     if slot.stats.chunks and slot.stats.busy_s / slot.stats.chunks > _PREFETCH_BELOW_S:
         return 1
     return 2
-
-
-def _outcome(future: Future, slot: Slot) -> Outcome:
-    """Return what became of a task. Dask's own failures mean that the worker is in trouble."""
-    try:
-        outcome: Outcome = future.result()
-    except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        reason = str(error).partition("\n")[0]  # Dask likes to append whole tracebacks
-        text = f"its worker failed: {type(error).__name__}: {reason}"
-        lost = DeviceLostError(text, device=slot.device.name)
-        return Outcome(Stats(failures=1), error=lost)
-    return outcome

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from accel_sdk.device import Device
 from accel_sdk.driver import Stats
 from accel_sdk.errors import AccelError
 from accel_sdk.kernel import Work
 
-if TYPE_CHECKING:
-    from distributed import Future
+
+class Ticket(Protocol):
+    """A call that was sent to a device."""
+
+    def forget(self) -> None:
+        """Call it off if it has not begun; nobody waits for its outcome."""
 
 
 @dataclass(eq=False)
@@ -25,6 +29,8 @@ class Job:
         Place in the input order.
     tried
         Devices that failed on it.
+    sent, ticket
+        Which sending of it is the last, and how to call that off.
     deadline
         When the device must be done with it, once it works on it; ``None`` before, or without limit.
     """
@@ -33,8 +39,8 @@ class Job:
     work: Work[Any, Any]
     opens: bool = False
     tried: list[str] = field(default_factory=list)
-    future: Future | None = None
-    held: Future | None = None
+    sent: int = -1
+    ticket: Ticket | None = None
     deadline: float | None = None
 
 

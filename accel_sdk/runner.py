@@ -205,11 +205,13 @@ class Runner:
         return self._pool.slots(kernel)
 
     def _open_pool(self, kernel: Kernel[In, Out]) -> Pool:
-        from accel_sdk._pool import ClusterPool, EmbeddedPool  # imports Dask
-
         if self._scheduler is not None:
+            from accel_sdk._cluster import ClusterPool  # imports Dask
+
             return ClusterPool(self._scheduler, self._names, self._options.connect_timeout_s)
         default_registry().select(kernel, self._names)  # fail before anything is started
+        from accel_sdk._embedded import EmbeddedPool  # imports Dask
+
         return EmbeddedPool(self._names)
 
     def _dispatch(self, slots: list[Slot], works: Iterator[Work[In, Out]]) -> Dispatch[Out]:
