@@ -16,9 +16,6 @@
 void *xfZlib_constructor_wrapper(char *xclbin_path, uint8_t max_cr, uint8_t cd_flow,
                                  uint8_t device_id, uint8_t profile, uint8_t d_type);
 
-/* Release the object and everything it owns. NULL is ignored. */
-void xfZlib_destructor_wrapper(void *obj);
-
 /* Compress the first `input_size` bytes of `in_path` to a gzip file at `out_path`.
  * Returns the size of the deflate payload (not of the file), or UINT64_MAX. Blocks. */
 uint64_t compress_file_wrapper(void *obj, char *in_path, char *out_path, uint64_t input_size);

@@ -1,13 +1,16 @@
-/* Optional calls of the gzip library, beside gzip.abi.h: a driver uses each one only if the library
+/* Calls that not every gzip library has, beside gzip.abi.h: a driver uses each one only if the library
  * exports it. Read by the C++ compiler and by cffi, as gzip.abi.h is.
  */
+
+/* Release the object and everything it owns. NULL is ignored. A library has this or DeleteInstanceOfClass. */
+void xfZlib_destructor_wrapper(void *obj);
 
 /* Compress `in_size` bytes from memory. Returns a buffer of `*out_size` bytes that belongs to the object
  * and stays valid until the next call on it, or NULL on failure. Declared by the vendor's Python code,
  * defined by no published vendor library. Blocks. */
 uint8_t *compress_buffer_wrapper(void *obj, const uint8_t *in, uint64_t in_size, uint64_t *out_size);
 
-/* Name of the vendor's destructor in the library fork that lacks xfZlib_destructor_wrapper. */
+/* What xfZlib_destructor_wrapper is called in a fork of the vendor's library. */
 void DeleteInstanceOfClass(void *obj);
 
 /* Modelled seconds the hardware would have spent on all calls of this object so far, set-up excluded.

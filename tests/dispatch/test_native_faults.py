@@ -29,6 +29,10 @@ def libraries(tmp_path_factory: pytest.TempPathFactory, compile_cpp: Callable[..
     return {
         "buffer": compile_cpp(folder / "libbuffer.so", "-DWITH_BUFFER_CALL", *source),
         "file": compile_cpp(folder / "libfile.so", *source),
+        "fork": compile_cpp(
+            folder / "libfork.so", "-DxfZlib_destructor_wrapper=DeleteInstanceOfClass", *source
+        ),
+        "leaky": compile_cpp(folder / "libleaky.so", "-DxfZlib_destructor_wrapper=nothing", *source),
     }
 
 
@@ -151,3 +155,15 @@ def test_scratch_files_are_gone_after_close(arm: Arm) -> None:
         board.run(b"a" * 5000)
         assert [name for name in os.listdir("/dev/shm") if name.startswith("accel-gzip-")]
     assert not [name for name in os.listdir("/dev/shm") if name.startswith("accel-gzip-")]
+
+
+def test_the_forks_destructor_will_do(arm: Arm) -> None:
+    arm("none", call="fork")
+    with accel.open(Gzip(), "sim:0") as board:
+        assert gzip.decompress(board.run(b"a" * 5000)) == b"a" * 5000
+
+
+def test_a_library_without_any_destructor_is_refused(arm: Arm) -> None:
+    arm("none", call="leaky")
+    with pytest.raises(accel.LibraryLoadError, match=r"libleaky\.so lacks xfZlib_destructor_wrapper"):
+        accel.open(Gzip(), "sim:0")

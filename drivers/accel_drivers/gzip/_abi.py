@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from accel_sdk.driver import check_size
-from accel_sdk.errors import AccelError, BitstreamError, KernelFaultError
-from accel_sdk.ffi import open_library
+from accel_sdk.errors import AccelError, BitstreamError, KernelFaultError, LibraryLoadError
+from accel_sdk.ffi import Library, open_library
 
 _ABI = "gzip.abi.h"
 _OPTIONAL_ABI = "gzip_ext.abi.h"
+_DESTRUCTORS = ("xfZlib_destructor_wrapper", "DeleteInstanceOfClass")  # whichever the library has
 _FAILED = 2**64 - 1  # "-1" in the vendor's 64-bit result
 _BOTH, _DYNAMIC, _FULL = 0, 0, 2  # cd_flow and d_type values, vitis-gzip constructor
 MAX_EXPANSION = 10
@@ -48,6 +49,7 @@ class XfZlib:
         self._device = device
         self._library = open_library(library, [_ABI], [_OPTIONAL_ABI])
         self._lib = self._library.lib
+        self._destroy = _destructor(self._library)
         path = os.fsencode(xclbin)
         self._object = self._lib.xfZlib_constructor_wrapper(
             self._text(path), MAX_EXPANSION, _BOTH, index, 0, _FULL
@@ -67,7 +69,7 @@ class XfZlib:
     def close(self) -> None:
         """Release the object and the scratch folder."""
         if self._object:
-            self._lib.xfZlib_destructor_wrapper(self._object)
+            self._destroy(self._object)
             self._object = self._library.ffi.NULL
         if self._scratch is not None:
             self._scratch.cleanup()
@@ -184,3 +186,15 @@ class XfZlib:
             status=-1 if status == _FAILED else status,
             symbol="NULL" if status is None else None,
         )
+
+
+def _destructor(library: Library) -> Any:
+    for name in _DESTRUCTORS:
+        if library.has(name):
+            return getattr(library.lib, name)
+    raise LibraryLoadError(
+        f"{library.path} lacks {_DESTRUCTORS[0]}",
+        library=str(library.path),
+        symbol=_DESTRUCTORS[0],
+        hint="it is not a library of this kind, or one that cannot be used without a leak",
+    )
