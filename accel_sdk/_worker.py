@@ -120,10 +120,9 @@ class Task:
 
 
 def run_chunk(task: Task, chunk: object) -> Outcome:
-    """Run one chunk on this worker's device."""
-    cache: DeviceCache = get_worker().plugins[task.cache]
+    """Run one chunk on this worker's device. Never raises."""
     try:
-        accelerator = cache.accelerator(task.key, task.kernel, task.device)
+        accelerator = _cache(task).accelerator(task.key, task.kernel, task.device)
     except Exception as error:
         return Outcome(Stats(failures=1), error=_as_ours(error, task), opened=False)
     accelerator.timeout_s = task.timeout_s
@@ -137,12 +136,16 @@ def run_chunk(task: Task, chunk: object) -> Outcome:
 
 def open_device(task: Task) -> Outcome:
     """Open this worker's device, which may take long, before the first chunk's time starts to count."""
-    cache: DeviceCache = get_worker().plugins[task.cache]
     try:
-        cache.accelerator(task.key, task.kernel, task.device)
+        _cache(task).accelerator(task.key, task.kernel, task.device)
     except Exception as error:
         return Outcome(Stats(failures=1), error=_as_ours(error, task), opened=False)
     return Outcome(Stats())
+
+
+def _cache(task: Task) -> DeviceCache:
+    cache: DeviceCache = get_worker().plugins[task.cache]
+    return cache
 
 
 def _as_ours(error: Exception, task: Task) -> AccelError:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,8 +55,11 @@ def arm(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def _children() -> set[str]:
     """Return the ids of this process's children, as the kernel knows them."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {child for task in tasks for child in (task / "children").read_text().split()}
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that ended meanwhile
+            found.update((task / "children").read_text().split())
+    return found
 
 
 def _compress(data: bytes = _DATA, **options: float) -> accel.Report:
@@ -147,14 +150,6 @@ def test_one_accelerator_reports_a_lost_device_and_recovers(arm: Arm) -> None:
         assert gzip.decompress(board.run(b"c" * 5000)) == b"c" * 5000, "a new host process"
         assert (board.stats.chunks, board.stats.failures) == (2, 1)
         assert board.stats.device_s is None, "this library models no time"
-
-
-def test_scratch_files_are_gone_after_close(arm: Arm) -> None:
-    arm("none", call="file")
-    with accel.open(Gzip(), "sim:0") as board:
-        board.run(b"a" * 5000)
-        assert [name for name in os.listdir("/dev/shm") if name.startswith("accel-gzip-")]
-    assert not [name for name in os.listdir("/dev/shm") if name.startswith("accel-gzip-")]
 
 
 def test_the_forks_destructor_will_do(arm: Arm) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,6 @@ MAX_EXPANSION = 10
 """``max_cr``: what decompresses to more than this many times its size must not go to the device."""
 
 _FRAMING_BYTES = 64 * 1024  # header with the longest path, trailer, padding: more is no honest answer
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 
 
 class XfZlib:
@@ -54,7 +52,7 @@ class XfZlib:
         self._object = self._lib.xfZlib_constructor_wrapper(
             self._text(path), MAX_EXPANSION, _BOTH, index, 0, _FULL
         )
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: tuple[_MemoryFile, _MemoryFile] | None = None
         problem = self._last_error() if self._object else "no object"
         if problem:
             self.close()
@@ -67,12 +65,13 @@ class XfZlib:
             )
 
     def close(self) -> None:
-        """Release the object and the scratch folder."""
+        """Release the object and the scratch files."""
         if self._object:
             self._destroy(self._object)
             self._object = self._library.ffi.NULL
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        for file in self._scratch or ():
+            file.close()
+        self._scratch = None
 
     def device_s(self) -> float | None:
         """Return modelled seconds so far, if the library models time."""
@@ -104,18 +103,16 @@ class XfZlib:
             If the call fails or reports a size that cannot be.
         """
         source, target = self._files()
-        source.write_bytes(member)
+        source.put(memoryview(member))
         ffi = self._library.ffi
         written = self._lib.decompress_file_wrapper(
-            self._object, self._path(source), self._path(target), len(member), ffi.cast("int", 0)
+            self._object, self._text(source.path), self._text(target.path), len(member), ffi.cast("int", 0)
         )
         call = "decompress_file_wrapper"
         if written in (0, _FAILED):
             raise self._fault(call, written)
-        found = target.stat().st_size if target.exists() else 0
-        self._check(written, found, call)
-        with target.open("rb") as file:
-            return file.read(written)
+        self._check(written, target.nbytes, call)
+        return target.take(written)
 
     def _compress_buffer(self, data: memoryview) -> memoryview:
         ffi = self._library.ffi
@@ -133,31 +130,22 @@ class XfZlib:
 
     def _compress_file(self, data: memoryview) -> memoryview:
         source, target = self._files()
-        with source.open("wb", buffering=0) as file:
-            while data.nbytes and (done := file.write(data)) < data.nbytes:
-                data = data[done:]
-        nbytes = source.stat().st_size
+        source.put(data)
         payload = self._lib.compress_file_wrapper(
-            self._object, self._path(source), self._path(target), nbytes
+            self._object, self._text(source.path), self._text(target.path), data.nbytes
         )
         call = "compress_file_wrapper"
         if payload in (0, _FAILED):
             raise self._fault(call, payload)
-        result = target.read_bytes() if target.exists() else b""
-        self._check(payload, len(result), call)
-        return memoryview(result)
+        self._check(payload, target.nbytes, call)
+        return memoryview(target.take(target.nbytes))
 
-    def _files(self) -> tuple[Path, Path]:
-        """Return scratch paths of this object alone; in memory where there is such a file system."""
+    def _files(self) -> tuple[_MemoryFile, _MemoryFile]:
+        """Return the files for the file calls, the second one empty."""
         if self._scratch is None:
-            folder = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-            self._scratch = tempfile.TemporaryDirectory(prefix="accel-gzip-", dir=folder)
-        source, target = Path(self._scratch.name, "in"), Path(self._scratch.name, "out")
-        target.unlink(missing_ok=True)
-        return source, target
-
-    def _path(self, path: Path) -> Any:
-        return self._text(os.fsencode(path))
+            self._scratch = _MemoryFile("accel-gzip-in"), _MemoryFile("accel-gzip-out")
+        self._scratch[1].put(memoryview(b""))
+        return self._scratch
 
     def _text(self, text: bytes) -> Any:
         return self._library.ffi.new("char[]", text)
@@ -186,6 +174,45 @@ class XfZlib:
             status=-1 if status == _FAILED else status,
             symbol="NULL" if status is None else None,
         )
+
+
+class _MemoryFile:
+    """A file without a name on any disk: whatever ends this process, nothing of it is left.
+
+    Attributes
+    ----------
+    path
+        Opens it, within this process.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._fd = os.memfd_create(name)
+        self.path = f"/proc/self/fd/{self._fd}".encode()
+
+    @property
+    def nbytes(self) -> int:
+        """Its length."""
+        return os.fstat(self._fd).st_size
+
+    def put(self, data: memoryview) -> None:
+        """Make `data` its content."""
+        os.ftruncate(self._fd, 0)
+        done = 0
+        while done < data.nbytes:
+            done += os.pwrite(self._fd, data[done:], done)
+
+    def take(self, nbytes: int) -> bytes:
+        """Return its first `nbytes`."""
+        pieces: list[bytes] = []
+        done = 0
+        while done < nbytes and (piece := os.pread(self._fd, nbytes - done, done)):
+            pieces.append(piece)
+            done += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Give its memory back."""
+        os.close(self._fd)
 
 
 def _destructor(library: Library) -> Any:
