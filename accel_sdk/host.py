@@ -223,6 +223,7 @@ class _Child:
     def run(self, chunk: object, timeout_s: float | None) -> tuple[object, float | None]:
         """Run one chunk; return the result and the modelled seconds so far."""
         text, sizes = _pack(chunk, self._inputs)
+        self.is_waiting = True  # from here on it owes an answer, and is given up if none comes
         self._send(("run", text, sizes))
         text, sizes, device_s = self._answer(timeout_s, "run")
         # Copied, because the arena is written again by the next chunk.
