@@ -80,6 +80,17 @@ class Report:
         """Work per wall second of the whole run, in `unit`."""
         return self.total.amount / self.wall_s if self.wall_s else 0.0
 
+    @property
+    def modelled_rate(self) -> float | None:
+        """What the modelled hardware would have done per second, in `unit`; ``None`` if nothing is modelled.
+
+        Of the simulated devices alone, side by side: the slowest one's modelled time counts.
+        """
+        modelled = [row.stats for row in self.devices if row.stats.device_s]
+        if not modelled:
+            return None
+        return sum(stats.amount for stats in modelled) / max(stats.device_s or 0.0 for stats in modelled)
+
     def to_dict(self) -> dict[str, object]:
         """Return the report as plain values, for JSON. Seconds and bytes; ``device_s`` is modelled."""
         total = self.total
@@ -89,6 +100,7 @@ class Report:
             "wall_s": self.wall_s,
             "amount": total.amount,
             "rate_per_s": self.rate,
+            "modelled_rate_per_s": self.modelled_rate,
             "nbytes_in": total.nbytes_in,
             "nbytes_out": total.nbytes_out,
             "retries": self.retries,

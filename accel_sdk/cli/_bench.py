@@ -23,6 +23,10 @@ from accel_sdk.runner import Runner
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates into this picture.")
 def bench(kernel: str, device: str | None, as_json: bool, size: int, repeat: int, plot: Path | None) -> None:
     """Measure KERNEL on each device alone, then on all of them together, in memory."""
+    if plot is not None:
+        from accel_sdk.cli import _plot
+
+        _plot.check_installed()  # before minutes of measuring, not after
     registry = default_registry()
     kernel_type = registry.kernel_type(kernel)
     names = [found.name for found in registry.select(kernel, device)]
@@ -31,12 +35,12 @@ def bench(kernel: str, device: str | None, as_json: bool, size: int, repeat: int
     reports = {name: _best(made, data, [name], repeat) for name in names}
     if len(names) > 1:
         reports["all together"] = _best(made, data, names, repeat)
-    if plot is not None:
-        _draw(reports, plot)
     if as_json:
         click.echo(json.dumps({n: r.to_dict() for n, r in reports.items()}, indent=2))
-        return
-    _show(reports)
+    else:
+        _show(reports)
+    if plot is not None:
+        _draw(reports, plot)
 
 
 def _best(kernel: AnyKernel, data: object, names: list[str], repeat: int) -> Report:
@@ -54,22 +58,26 @@ def _show(reports: dict[str, Report]) -> None:
 
     rows = []
     for name, report in reports.items():
-        kinds = ", ".join(dict.fromkeys(row.kind.value for row in report.devices))
-        modelled = report.total.device_s
+        modelled = report.modelled_rate
         rows.append(
             (
                 name,
-                kinds,
+                _kinds(report),
                 format_rate(report.rate, report.unit),
                 f"{report.wall_s:.3g} s",
-                "-" if modelled is None else format_rate(report.total.amount / modelled, report.unit),
+                "-" if modelled is None else format_rate(modelled, report.unit),
             )
         )
     head = ("device", "kind", "rate (wall)", "wall", "modelled hardware rate")
     _render.console().print(_render.table(head, rows, right=(2, 3, 4)))
 
 
+def _kinds(report: Report) -> str:
+    return ", ".join(dict.fromkeys(row.kind.value for row in report.devices))
+
+
 def _draw(reports: dict[str, Report], target: Path) -> None:
     from accel_sdk.cli import _plot
 
-    _plot.bars({name: report.rate for name, report in reports.items()}, next(iter(reports.values())), target)
+    rates = {f"{name}\n{_kinds(report)}": report.rate for name, report in reports.items()}
+    _plot.bars(rates, next(iter(reports.values())), target)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from accel_sdk.errors import OutputError, UnsupportedError
 from accel_sdk.report import Report, format_rate
+
+
+def check_installed() -> None:
+    """Make sure that matplotlib is there.
+
+    Raises
+    ------
+    UnsupportedError
+        If it is not.
+    """
+    if find_spec("matplotlib") is None:
+        raise UnsupportedError("drawing needs matplotlib", hint="run: pip install 'accel-sdk[viz]'")
 
 
 def bars(rates: Mapping[str, float], report: Report, target: Path) -> None:
@@ -23,15 +36,11 @@ def bars(rates: Mapping[str, float], report: Report, target: Path) -> None:
 
     Raises
     ------
-    UnsupportedError
-        If matplotlib is not installed.
     OutputError
         If the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UnsupportedError("drawing needs matplotlib", hint="run: pip install 'accel-sdk[viz]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 1.2 + 0.45 * len(rates)), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.barh(list(rates), list(rates.values()), color="#4477aa")

@@ -143,7 +143,7 @@ class File {
 
   private:
     int fd_ = -1;
-    struct stat stat_ {};
+    struct stat stat_{};
 };
 
 // A file to write. Unless Commit succeeds it is removed, if it is a regular file.

@@ -110,3 +110,13 @@ def test_amounts_of_bytes_are_short_and_right(amount: float) -> None:
     assert float(number) * factor == pytest.approx(amount, rel=0.0051, abs=0.5)
     assert len(number) <= 4
     assert float(number) < 1000
+
+
+def test_the_modelled_rate_is_of_simulated_devices_alone() -> None:
+    rows = (
+        DeviceReport("cpu:0", Kind.CPU, Stats(amount=1000, busy_s=1.0)),
+        DeviceReport("sim:0", Kind.SIMULATED, Stats(amount=300, busy_s=1.0, device_s=0.5)),
+        DeviceReport("sim:1", Kind.SIMULATED, Stats(amount=100, busy_s=1.0, device_s=0.2)),
+    )
+    assert Report("k", "B", 1.0, rows).modelled_rate == pytest.approx((300 + 100) / 0.5)
+    assert Report("k", "B", 1.0, rows[:1]).modelled_rate is None

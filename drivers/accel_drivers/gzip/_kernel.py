@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ def _stream_groups(stream: BinaryIO) -> Iterator[Blob]:
         head = read_exactly(stream, _members.HEADER_BYTES)
         length = _members.own_length(head)
         rest = length - len(head) if length is not None else None
-        body = read_exactly(stream, rest) if rest is not None else stream.read()
+        body = read_exactly(stream, sys.maxsize if rest is None else rest)
         held += [head, body]
         held_bytes += len(head) + len(body)
         last = rest is None or len(body) < rest
