@@ -45,7 +45,7 @@ class RunnerOptions:
         Longest wall time of a chunk, in seconds, opening the device not counted; ``None`` for no limit.
         A device whose call does not return is set aside.
     window
-        Most chunks between input and merge; ``None`` for three a device. Bounds memory.
+        Most chunks between input and merge; ``None`` for two a device and two more. Bounds memory.
     connect_timeout_s
         Longest wait for a scheduler.
     progress
@@ -222,7 +222,7 @@ class Runner:
             options.retries,
             options.failures_to_set_aside,
             options.chunk_timeout_s,
-            options.window or 3 * len(slots),
+            options.window or 2 * len(slots) + 2,
         )
         return Dispatch(cast("Pool", self._pool), slots, works, limits, options.progress)
 

@@ -31,7 +31,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> _Library:
 
 def test_thresholds_are_raised(library: _Library) -> None:
     keep_freed_memory()
-    assert library.calls == [(-3, 32 << 20), (-1, 256 << 20)]  # mallopt(3): M_MMAP_, M_TRIM_THRESHOLD
+    assert library.calls == [(-3, 32 << 20), (-1, 128 << 20)]  # mallopt(3): M_MMAP_, M_TRIM_THRESHOLD
 
 
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
