@@ -150,15 +150,13 @@ class ClusterPool(Pool):
     def _usable(self, info: WorkerInfo) -> list[tuple[Device, tuple[str, ...]]]:
         devices = [device for device, _ in info.devices]
         if self._names is not None:
-            chosen = [d for n in self._names for d in devices if _matches(d, n)]
+            chosen = _device.match(devices, self._names, where="asked for", strict=False)
         elif info.named:
             chosen = devices
         else:
-            chosen = [d for d in devices if d.kind is _device.Kind.HARDWARE] or [
-                d for d in devices if d.kind is _device.Kind.CPU
-            ]
+            chosen = _device.preferred(devices)
         kernels = {device.name: names for device, names in info.devices}
-        return [(d, kernels[d.name]) for d in dict.fromkeys(chosen)]
+        return [(device, kernels[device.name]) for device in chosen]
 
     def _no_device(self, kernel: AnyKernel) -> DeviceNotFoundError:
         seen = sorted({d.name for info in self._workers.values() for d, _ in info.devices})
@@ -192,12 +190,6 @@ def _outcome(future: Future, slot: Slot) -> Outcome:
         text = f"its worker failed: {type(error).__name__}: {reason}"
         return Outcome(Stats(failures=1), error=DeviceLostError(text, device=slot.device.name))
     return outcome
-
-
-def _matches(device: Device, name: str) -> bool:
-    with suppress(DeviceNotFoundError):
-        return bool(_device.match([device], [name], where=""))
-    return False
 
 
 def _connect(address: str, timeout_s: float) -> Client:

@@ -114,11 +114,20 @@ def names_from_environment() -> tuple[str, ...] | None:
     return None if text is None else parse_names(text, where=f"{DEVICE_VARIABLE}={text!r}")
 
 
-def match(devices: Iterable[Device], names: Sequence[str], *, where: str) -> list[Device]:
+def match(
+    devices: Iterable[Device], names: Sequence[str], *, where: str, strict: bool = True
+) -> list[Device]:
     """Return the devices that `names` selects, in the order of the names, each once.
 
     A device's own name may contain a comma (``IBM,oc-snap``): neighbouring parts of a list are joined
     again where that makes the name of a device.
+
+    Parameters
+    ----------
+    where
+        What the names came from, for the error text.
+    strict
+        Whether a name that selects nothing is an error; if not, it is passed over.
 
     Raises
     ------
@@ -130,7 +139,7 @@ def match(devices: Iterable[Device], names: Sequence[str], *, where: str) -> lis
     position = 0
     while position < len(names):
         taken, hits = _longest_match(known, names[position:])
-        if not hits:
+        if not hits and strict:
             raise DeviceNotFoundError(
                 f"no device matches {names[position]!r} ({where})",
                 hint=f"there are: {name_list(known)}",
@@ -165,6 +174,11 @@ def default(devices: Sequence[Device]) -> list[Device]:
     """
     if names_from_environment() is not None:
         return list(devices)
+    return preferred(devices)
+
+
+def preferred(devices: Sequence[Device]) -> list[Device]:
+    """Return the hardware among devices, else the CPU cores; never a simulated device."""
     hardware = [device for device in devices if device.kind is Kind.HARDWARE]
     return hardware or [device for device in devices if device.kind is Kind.CPU]
 

@@ -147,3 +147,12 @@ def test_any_list_of_names_selects_those_in_order(chosen: list[Device]) -> None:
     text = ",".join(_names(chosen))
     found = device.match(ALL, device.parse_names(text, where="list"), where="list")
     assert found == list(dict.fromkeys(chosen))
+
+
+def test_names_that_match_nothing_can_be_passed_over() -> None:
+    devices = [Device("cpu:0", Kind.CPU), Device("IBM,oc-snap", Kind.HARDWARE)]
+    names = ["nothing", "IBM", "oc-snap", "cpu:*"]
+    found = device.match(devices, names, where="a test", strict=False)
+    assert [item.name for item in found] == ["IBM,oc-snap", "cpu:0"]
+    with pytest.raises(DeviceNotFoundError, match="nothing"):
+        device.match(devices, names, where="a test")

@@ -12,6 +12,7 @@ from pathlib import Path
 from accel_drivers.gzip._kernel import Gzip
 from accel_sdk.data import MIB
 from accel_sdk.errors import AccelError
+from accel_sdk.output import open_output
 from accel_sdk.registry import default_registry
 from accel_sdk.report import Report
 from accel_sdk.runner import Runner
@@ -52,7 +53,7 @@ def demo(show: Callable[[str, Report | None], None]) -> None:
 def _make_file(target: Path) -> tuple[int, int]:
     """Collect files of the Python installation; return how many, and the CRC-32 of all of them."""
     crc = written = count = 0
-    with target.open("wb") as out:
+    with open_output(target) as out:
         while written < _MIN_BYTES:
             before = written
             for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*")):

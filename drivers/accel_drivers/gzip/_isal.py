@@ -96,7 +96,7 @@ def decompress_member(member: memoryview, *, offset: int, device: str) -> bytes:
     payload = member[_members.HEADER_BYTES : -_members.TRAILER_BYTES]
     decoder = new_decoder(RAW)
     try:
-        result = decoder.decompress(payload, isize + 1)  # a limit also sizes the buffer, once and for all
+        result = decoder.decompress(payload, isize + 1)  # one more than there may be
     except IsalError as error:
         raise _damaged(offset, f"does not decode ({error})", device) from error
     if not decoder.eof and len(result) <= isize:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Chunk = Union[Blob, "Buffer"]
 
-_MOST_CHUNK_BYTES = 32 * MIB  # 70 ms on a CPU core: a Dask round trip of 10 ms hides behind it
+_MOST_CHUNK_BYTES = 32 * MIB  # 50 ms or more on a CPU core: a Dask round trip of 10 ms hides behind it
 _LEAST_CHUNK_BYTES = 4 * MIB
 _MOST_MEMBER_BYTES = 1 << 30
 _LEVELS = range(4)
