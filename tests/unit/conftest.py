@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Examples that start threads, processes or write files have no steady duration.
-settings.register_profile("accel", deadline=None)
+settings.register_profile("accel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("accel")
 
 
