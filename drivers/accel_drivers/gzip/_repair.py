@@ -23,6 +23,8 @@ from accel_sdk.errors import CorruptStreamError
 
 _FLUSH_MARKER = re.compile(b"\x00\x00\xff\xff")  # an empty stored block, byte-aligned: RFC 1951, 3.2.4
 
+_NEAR_TRIES = 32
+
 
 class _NotSeparable(Exception):
     """The stream has no independent blocks: it becomes one member."""
@@ -82,7 +84,7 @@ def _separate(payload: memoryview, source: memoryview, chunk_bytes: int) -> Iter
 
 def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: int) -> _Run:
     """Cut the next run at the first block border that makes it large enough."""
-    wanted, step, passed_over = chunk_bytes, 0, start
+    wanted, step, tries, passed_over = chunk_bytes, 0, 0, start
     while True:
         decoder = new_decoder(RAW)
         fed, nbytes, crc = start, 0, 0
@@ -102,9 +104,12 @@ def _next_run(payload: memoryview, start: int, rest: memoryview, chunk_bytes: in
         if _ends_here(decoder):
             _check(crc, rest[:nbytes])
             return _Run(start, fed, nbytes, crc)
-        # The marker's bytes in the middle of a block. Decode again and go further, each time twice as far,
-        # so that data full of such bytes costs a few passes and not one for each of them.
-        wanted, step, passed_over = nbytes + step, 2 * step + 1, fed
+        # The marker's bytes in the middle of a block. Decode again up to the next border; after some tries go
+        # further each time, twice as far, so that data full of such bytes costs a few passes and not one for
+        # each of them. The member is then longer than asked for.
+        tries += 1
+        step = 2 * step + 1 if tries > _NEAR_TRIES else 0
+        wanted, passed_over = nbytes + step, fed
 
 
 def _ends_here(decoder: Decoder) -> bool:
