@@ -1,0 +1,16 @@
+// What the modelled hardware would have taken: the back-end's question to the simulator.
+#ifndef ACCEL_NATIVE_BNN_TIMING_H_
+#define ACCEL_NATIVE_BNN_TIMING_H_
+
+#include <cstdint>
+
+#include "bnn_network.h"
+
+namespace accel_bnn {
+
+// Modelled seconds of one call with so many images.
+double CallSeconds(const Network& network, uint64_t images);
+
+}  // namespace accel_bnn
+
+#endif  // ACCEL_NATIVE_BNN_TIMING_H_
