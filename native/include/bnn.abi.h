@@ -31,7 +31,7 @@ enum accel_bnn_decision {
                                LFC the highest set bit below number_class, or 0 */
     ACCEL_BNN_SINGLE = 1,   /* as BNN-PYNQ's inference: CNV the highest score;
                                LFC log2 of the word, rounded to nearest, or 0 */
-    ACCEL_BNN_ARGMAX = 2    /* CNV the highest score; LFC the lowest set bit below number_class, or 0 */
+    ACCEL_BNN_ARGMAX = 2    /* CNV the highest score; an LFC has none, it is ACCEL_BNN_BAD_ARGUMENT there */
 };
 
 /* One of the networks. */

@@ -7,7 +7,7 @@
 
 #include "bnn.h"
 
-namespace accel_bnn {
+namespace bnn {
 
 using Layer = accel_bnn_layer;
 
@@ -19,9 +19,9 @@ struct Network {
     accel_bnn_network facts;
     Layer layers[kMaxLayers];
 
-    int LayerCount() const { return facts.layers; }
-    bool HasScores() const { return facts.has_scores != 0; }
-    int64_t PixelBytes() const {
+    constexpr int LayerCount() const { return facts.layers; }
+    constexpr bool HasScores() const { return facts.has_scores != 0; }
+    constexpr int64_t PixelBytes() const {
         return int64_t{facts.height} * facts.width * facts.channels;
     }
 };
@@ -34,6 +34,6 @@ int NetworkCount();
 const Network& NetworkAt(int index);
 const Network* FindNetwork(std::string_view name);  // nullptr: there is none
 
-}  // namespace accel_bnn
+}  // namespace bnn
 
 #endif  // ACCEL_NATIVE_BNN_NETWORK_H_

@@ -6,11 +6,11 @@
 
 #include "bnn_network.h"
 
-namespace accel_bnn {
+namespace bnn {
 
 // Modelled seconds of one call with so many images.
 double CallSeconds(const Network& network, uint64_t images);
 
-}  // namespace accel_bnn
+}  // namespace bnn
 
 #endif  // ACCEL_NATIVE_BNN_TIMING_H_
