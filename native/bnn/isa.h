@@ -53,7 +53,6 @@ struct Windows {
     int words() const { return rows * run; }
 };
 
-constexpr int kMostWindowWords = 72;   // of the largest layer: 36 words in two planes
 constexpr int kPanelBytes = 16 * 1024;  // of windows gathered at a time: half a usual L1 cache
 constexpr int kImageBytes = 32 * 32 * 3;
 constexpr int kImagePadding = 64;  // behind an image: vector loads may run past its end

@@ -18,7 +18,6 @@ struct VectorNeon {
     static constexpr int kLanes = 2;
 
     V_INLINE static Reg Load(const uint64_t* p) { return vld1q_u64(p); }
-    V_INLINE static Reg LoadSigned(const int64_t* p) { return vreinterpretq_u64_s64(vld1q_s64(p)); }
     V_INLINE static void Store(int64_t* p, Reg a) { vst1q_s64(p, vreinterpretq_s64_u64(a)); }
     V_INLINE static Reg Broadcast(const uint64_t* p) { return vld1q_dup_u64(p); }
     V_INLINE static Reg Zero() { return vdupq_n_u64(0); }
@@ -45,9 +44,9 @@ struct VectorNeon {
     V_INLINE static Reg TwiceLess(Reg a, int64_t b) {
         return vsubq_u64(vshlq_n_u64(a, 1), vdupq_n_u64(static_cast<uint64_t>(b)));
     }
-    V_INLINE static uint64_t Greater(Reg a, Reg b) {
-        const Reg more = vcgtq_s64(vreinterpretq_s64_u64(a), vreinterpretq_s64_u64(b));
-        return (vgetq_lane_u64(more, 0) & 1) | (vgetq_lane_u64(more, 1) & 2);
+    V_INLINE static void PutGreater(Reg a, const int64_t* bounds, uint64_t* word, int shift) {
+        const Reg more = vcgtq_s64(vreinterpretq_s64_u64(a), vld1q_s64(bounds));
+        *word |= ((vgetq_lane_u64(more, 0) & 1) | (vgetq_lane_u64(more, 1) & 2)) << shift;
     }
 
   private:

@@ -15,9 +15,6 @@ struct VectorPortable {
     static constexpr int kLanes = 2;
 
     V_INLINE static Reg Load(const uint64_t* p) { return Reg{p[0], p[1]}; }
-    V_INLINE static Reg LoadSigned(const int64_t* p) {
-        return Reg{static_cast<uint64_t>(p[0]), static_cast<uint64_t>(p[1])};
-    }
     V_INLINE static void Store(int64_t* p, Reg a) {
         for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int64_t>(a[i]);
     }
@@ -41,9 +38,9 @@ struct VectorPortable {
     V_INLINE static Reg Weighted(Reg a, Reg b) { return Lanes(a) + (Lanes(b) << 1); }
     V_INLINE static Reg Weighted(Reg a, Reg b, Reg c) { return Lanes(a) + (Lanes(b) << 1) + (Lanes(c) << 2); }
     V_INLINE static Reg TwiceLess(Reg a, int64_t b) { return (a << 1) - Splat(static_cast<uint64_t>(b)); }
-    V_INLINE static uint64_t Greater(Reg a, Reg b) {
-        const SignedReg more = reinterpret_cast<SignedReg>(a) > reinterpret_cast<SignedReg>(b);
-        return static_cast<uint64_t>(more[0] & 1) | static_cast<uint64_t>(more[1] & 2);
+    V_INLINE static void PutGreater(Reg a, const int64_t* bounds, uint64_t* word, int shift) {
+        const SignedReg more = reinterpret_cast<SignedReg>(a) > SignedReg{bounds[0], bounds[1]};
+        *word |= (static_cast<uint64_t>(more[0] & 1) | static_cast<uint64_t>(more[1] & 2)) << shift;
     }
 
   private:

@@ -20,16 +20,14 @@ class WordLayer final : public PackedLayer {
   public:
     using Reg = typename V::Reg;
     static constexpr int kLanes = V::kLanes;
-    static constexpr int kTile = 4;             // windows computed side by side
-    static constexpr int kMostGroups = 2;       // vectors of neurons computed side by side
-    static constexpr int kPaddedRows = kLanes;  // thresholds are read a vector at a time
+    static constexpr int kTile = 4;  // windows computed side by side
 
     explicit WordLayer(const LayerParams& params)
         : arithmetic_(params.arithmetic),
           rows_(params.layer->rows),
           words_(params.words),
-          columns_(params.layer->columns),
-          planes_(params.planes()) {
+          planes_(params.planes()),
+          bias_(arithmetic_ == Arithmetic::kTernary ? 64 * words_ : 0) {
         switch (arithmetic_) {
             case Arithmetic::kMatch:
                 PackMatch(params);
@@ -43,48 +41,58 @@ class WordLayer final : public PackedLayer {
             case Arithmetic::kPixels:
                 break;
         }
-        const int offset = arithmetic_ == Arithmetic::kTernary ? 64 * words_ : 0;
-        for (int32_t bound : params.low) low_.push_back(bound + offset);
-        for (int32_t bound : params.high) high_.push_back(bound + offset);
+        for (int32_t bound : params.low) low_.push_back(bound + bias_);
+        for (int32_t bound : params.high) high_.push_back(bound + bias_);
     }
 
     void RunBits(const Windows& windows, uint64_t* out, PanelScratch* scratch) const override {
         const int words_out = rows_ / 64 * planes_;
         for (int64_t i = 0; i < int64_t{windows.count} * words_out; ++i) out[i] = 0;
-        Bits sink{this, out, words_out};
-        Run(windows, sink, scratch);
+        if (planes_ == 2) {
+            Run(windows, Bits<true>{out, low_.data(), high_.data(), words_out}, scratch);
+        } else {
+            Run(windows, Bits<false>{out, low_.data(), low_.data(), words_out}, scratch);
+        }
     }
 
     void RunScores(const Windows& windows, int32_t* out, PanelScratch* scratch) const override {
-        Scores sink{this, out};
-        Run(windows, sink, scratch);
+        Run(windows, Scores{out, bias_}, scratch);
     }
 
   private:
-    // Takes values of a group of neurons and sets output bits.
+    // Takes the values of P windows by G vectors of neurons and sets output bits, which are zero before. Two: two
+    // planes. All pointers are copied first: what it stores could be anything to the compiler.
+    template <bool Two>
     struct Bits {
-        const WordLayer* layer;
         uint64_t* out;
-        int words_out;
+        const int64_t *low, *high;
+        int64_t words_out;
 
-        V_INLINE void Put(int window, int row, Reg value) const {
-            uint64_t* word = out + int64_t{window} * words_out + row / 64 * layer->planes_;
-            word[0] |= V::Greater(value, V::LoadSigned(&layer->low_[row])) << (row % 64);
-            if (layer->planes_ == 2)
-                word[1] |= V::Greater(value, V::LoadSigned(&layer->high_[row])) << (row % 64);
+        template <int P, int G>
+        V_INLINE void Put(int window, int row, const Reg (&values)[P][G]) const {
+            uint64_t* word = out + window * words_out + row / 64 * (Two ? 2 : 1);
+            const int64_t *lows = low + row, *highs = high + row, step = words_out;
+            const int shift = row % 64;
+            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) {
+                V::PutGreater(values[p][g], lows + g * kLanes, word + p * step, shift + g * kLanes);
+                if (Two) V::PutGreater(values[p][g], highs + g * kLanes, word + p * step + 1, shift + g * kLanes);
+            }
         }
     };
-    // Takes values of a group of neurons and stores them.
+    // Takes the same and stores the values.
     struct Scores {
-        const WordLayer* layer;
         int32_t* out;
+        int offset;
 
-        V_INLINE void Put(int window, int row, Reg value) const {
-            int64_t lanes[kLanes];
-            V::Store(lanes, value);
-            const int offset = layer->arithmetic_ == Arithmetic::kTernary ? 64 * layer->words_ : 0;
-            for (int i = 0; i < kLanes; ++i)
-                out[int64_t{window} * kOutputs + row + i] = static_cast<int32_t>(lanes[i]) - offset;
+        template <int P, int G>
+        V_INLINE void Put(int window, int row, const Reg (&values)[P][G]) const {
+            for (int p = 0; p < P; ++p)
+                for (int g = 0; g < G; ++g) {
+                    int64_t lanes[kLanes];
+                    V::Store(lanes, values[p][g]);
+                    int32_t* to = out + int64_t{window + p} * kOutputs + row + g * kLanes;
+                    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int32_t>(lanes[i]) - offset;
+                }
         }
     };
 
@@ -131,16 +139,33 @@ class WordLayer final : public PackedLayer {
         }
     }
 
-    // Copies P windows into the panel in the order the operation reads them.
+    // Copies P windows into the panel in the order the operation reads them. The shapes of the largest layers
+    // are unrolled.
     template <class Op, int P>
     V_INLINE void Gather(const Windows& windows, int first, uint64_t* panel, int32_t* counts) const {
+        constexpr int kPlanes = Op::kInputPlanes;
+        if (windows.rows == 3 && windows.run == 3 * kPlanes) {
+            GatherRuns<Op, P>(windows, 3, 3 * kPlanes, first, panel, counts);
+        } else if (windows.rows == 3 && windows.run == 6 * kPlanes) {
+            GatherRuns<Op, P>(windows, 3, 6 * kPlanes, first, panel, counts);
+        } else {
+            GatherRuns<Op, P>(windows, windows.rows, windows.run, first, panel, counts);
+        }
+    }
+    template <class Op, int P>
+    V_INLINE static void GatherRuns(const Windows& windows, int rows, int run, int first, uint64_t* panel,
+                                    int32_t* counts) {
+        const uint64_t* base = windows.base;
+        const int64_t stride = windows.row_stride;
         for (int p = 0; p < P; ++p) {
-            uint64_t flat[kMostWindowWords];
-            const uint64_t* row = windows.base + windows.offsets[first + p];
-            int at = 0;
-            for (int r = 0; r < windows.rows; ++r, row += windows.row_stride)
-                for (int i = 0; i < windows.run; ++i) flat[at++] = row[i];
-            counts[p] = Op::template Arrange<P>(flat, words_, p, panel);
+            typename Op::Arranger arranger;
+            const uint64_t* row = base + windows.offsets[first + p];
+            uint64_t* to = panel + p;
+            V_UNROLL for (int r = 0; r < rows; ++r, row += stride) {
+                V_UNROLL for (int i = 0; i < run; i += Op::kInputPlanes, to += Op::kInputPlanes * P)
+                    arranger.Put(row + i, to, P);
+            }
+            counts[p] = arranger.nonzero;
         }
     }
 
@@ -150,16 +175,16 @@ class WordLayer final : public PackedLayer {
         static constexpr int kInputPlanes = 1, kWeightPlanes = 1, kGroups = 2;
 
         // For each pair of words: a0 of every window, then a0^a1 of every window. An odd last word alone.
-        template <int P>
-        V_INLINE static int32_t Arrange(const uint64_t* flat, int words, int p, uint64_t* panel) {
-            int k = 0;
-            for (; k + 1 < words; k += 2, panel += 2 * P) {
-                panel[p] = flat[k];
-                panel[P + p] = flat[k] ^ flat[k + 1];
+        struct Arranger {
+            uint64_t before = 0;  // the word before, where this is a pair's second
+            uint64_t second = 0;  // all ones there
+            int32_t nonzero = 0;
+            V_INLINE void Put(const uint64_t* from, uint64_t* to, int) {
+                *to = *from ^ (before & second);
+                before = *from;
+                second = ~second;
             }
-            if (k < words) panel[p] = flat[k];
-            return 0;
-        }
+        };
 
         template <int P, class Sink>
         V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
@@ -199,8 +224,8 @@ class WordLayer final : public PackedLayer {
             }
             // The weights are stored inverted, so that what was counted are agreements.
             V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g)
-                sink.Put(window + p, row + g * kLanes,
-                         V::Weighted(V::AddBits(V::Zero(), ones[p][g]), count[p][g]));
+                ones[p][g] = V::Weighted(V::AddBits(V::Zero(), ones[p][g]), count[p][g]);
+            sink.Put(window, row, ones);
         }
     };
 
@@ -224,18 +249,16 @@ class WordLayer final : public PackedLayer {
     struct Signed {
         static constexpr int kInputPlanes = 2, kWeightPlanes = 1, kGroups = 2;
 
-        // For each word: the signs of every window, then which are not zero. Returns how many are not.
-        template <int P>
-        V_INLINE static int32_t Arrange(const uint64_t* flat, int words, int p, uint64_t* panel) {
-            int nonzero = 0;
-            for (int k = 0; k < words; ++k, panel += 2 * P) {
-                const uint64_t some = ~(flat[2 * k] ^ flat[2 * k + 1]);
-                panel[p] = flat[2 * k + 1];
-                panel[P + p] = some;
+        // For each word: the signs of every window, then which are not zero; those are counted.
+        struct Arranger {
+            int32_t nonzero = 0;
+            V_INLINE void Put(const uint64_t* from, uint64_t* to, int tile) {
+                const uint64_t some = ~(from[0] ^ from[1]);
+                to[0] = from[1];
+                to[tile] = some;
                 nonzero += __builtin_popcountll(some);
             }
-            return nonzero;
-        }
+        };
 
         template <int P, class Sink>
         V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
@@ -272,8 +295,9 @@ class WordLayer final : public PackedLayer {
             // Agreements less disagreements: twice the former less all that are not zero.
             V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) {
                 const Reg agree = V::Weighted(V::AddBits(V::Zero(), ones[p][g]), count[p][g]);
-                sink.Put(window + p, row + g * kLanes, V::TwiceLess(agree, nonzero[p]));
+                ones[p][g] = V::TwiceLess(agree, nonzero[p]);
             }
+            sink.Put(window, row, ones);
         }
     };
 
@@ -294,11 +318,7 @@ class WordLayer final : public PackedLayer {
     struct Ternary {
         static constexpr int kInputPlanes = 2, kWeightPlanes = 2, kGroups = 1;
 
-        template <int P>
-        V_INLINE static int32_t Arrange(const uint64_t* flat, int words, int p, uint64_t* panel) {
-            Signed::template Arrange<P>(flat, words, p, panel);
-            return 0;
-        }
+        using Arranger = typename Signed::Arranger;
 
         template <int P, class Sink>
         V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
@@ -322,9 +342,11 @@ class WordLayer final : public PackedLayer {
                     twos[p] = V::Xor3(twos[p], c0, c1);
                 }
             }
+            Reg values[P][1];
             V_UNROLL for (int p = 0; p < P; ++p)
-                sink.Put(window + p, row,
-                         V::Weighted(V::AddBits(V::Zero(), ones[p]), V::AddBits(V::Zero(), twos[p]), count[p]));
+                values[p][0] =
+                    V::Weighted(V::AddBits(V::Zero(), ones[p]), V::AddBits(V::Zero(), twos[p]), count[p]);
+            sink.Put(window, row, values);
         }
 
         // Adds a word's products to `ones` and returns the carries.
@@ -351,7 +373,8 @@ class WordLayer final : public PackedLayer {
     }
 
     const Arithmetic arithmetic_;
-    const int rows_, words_, columns_, planes_;
+    const int rows_, words_, planes_;
+    const int bias_;  // what Ternary's values are more than the sum
     AlignedVector<uint64_t> weights_;
     AlignedVector<int64_t> low_, high_;
 };
