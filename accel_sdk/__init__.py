@@ -1,7 +1,7 @@
 """One typed interface to accelerator boards, real or simulated, and one parallel runner for all of them."""
 
 from accel_sdk._entry import devices, open
-from accel_sdk.data import Blob, FileBlob, MemoryBlob
+from accel_sdk.data import Blob, Carrier, FileBlob, MemoryBlob
 from accel_sdk.device import Device, Kind
 from accel_sdk.driver import Accelerator, Driver, Stats
 from accel_sdk.errors import (
@@ -38,6 +38,7 @@ __all__ = [
     "Accelerator",
     "BitstreamError",
     "Blob",
+    "Carrier",
     "ClosedError",
     "ClusterError",
     "CorruptStreamError",

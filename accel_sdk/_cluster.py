@@ -16,7 +16,7 @@ from accel_sdk import device as _device
 from accel_sdk._pool import Pool
 from accel_sdk._slot import Slot, Ticket
 from accel_sdk._worker import DeviceCache, Outcome, WorkerInfo, can_read, describe_worker
-from accel_sdk.data import FileBlob, MemoryBlob, sizeof
+from accel_sdk.data import Blob, Carrier, FileBlob, MemoryBlob, sizeof
 from accel_sdk.device import Device
 from accel_sdk.driver import Stats
 from accel_sdk.errors import ClusterError, DeviceLostError, DeviceNotFoundError
@@ -97,11 +97,8 @@ class ClusterPool(Pool):
 
     def _carry(self, slot: Slot, chunk: object) -> object:
         """Return what travels as the chunk: itself where it is small, a reference where it is not."""
-        if isinstance(chunk, FileBlob):
-            if self._all_can_read(chunk):
-                return chunk
-            chunk = MemoryBlob(chunk.view(), chunk.offset)
-        if sizeof(chunk) <= _INLINE_BYTES and not isinstance(chunk, memoryview):
+        chunk = self._readable_chunk(chunk)
+        if _bytes_to_send(chunk) <= _INLINE_BYTES and not isinstance(chunk, memoryview):
             return chunk
         try:
             # Unhashed: Dask would read all of it to name it.
@@ -110,12 +107,29 @@ class ClusterPool(Pool):
             text = f"its worker {slot.address} does not answer"
             raise DeviceLostError(text, device=slot.device.name) from error
 
-    def _all_can_read(self, blob: FileBlob) -> bool:
-        """Return whether every worker sees the very file, so that it need not be sent."""
-        key = (blob.path, blob.file_size, blob.mtime_ns)
-        if key not in self._readable:
-            self._readable[key] = all(self._client.run(can_read, blob).values())
-        return self._readable[key]
+    def _readable_chunk(self, chunk: object) -> object:
+        """Return a chunk with the content of those files in it that not every worker can read."""
+        if isinstance(chunk, FileBlob):
+            return self._readable_blobs([chunk])[0]
+        if isinstance(chunk, Carrier):
+            blobs = chunk.blobs
+            readable = self._readable_blobs(blobs)
+            same = all(new is old for new, old in zip(readable, blobs, strict=True))
+            return chunk if same else chunk.with_blobs(tuple(readable))
+        return chunk
+
+    def _readable_blobs(self, blobs: Sequence[Blob]) -> list[Blob]:
+        files = {_file_key(blob): blob for blob in blobs if isinstance(blob, FileBlob)}
+        new = {key: blob for key, blob in files.items() if key not in self._readable}
+        if new:  # one question for all of them
+            answers = self._client.run(can_read, list(new.values())).values()
+            self._readable.update({key: all(a[n] for a in answers) for n, key in enumerate(new)})
+        return [
+            MemoryBlob(blob.view(), blob.offset)
+            if isinstance(blob, FileBlob) and not self._readable[_file_key(blob)]
+            else blob
+            for blob in blobs
+        ]
 
     def gone(self, slots: Sequence[Slot]) -> list[Slot]:
         try:
@@ -167,6 +181,16 @@ class ClusterPool(Pool):
             + (f" ({'; '.join(problems)})" if problems else ""),
             hint=f"its {len(self._workers)} workers see: {', '.join(seen) or 'none'}",
         )
+
+
+def _file_key(blob: FileBlob) -> tuple[str, int, int]:
+    return blob.path, blob.file_size, blob.mtime_ns
+
+
+def _bytes_to_send(chunk: object) -> int:
+    if isinstance(chunk, Carrier):
+        return sum(map(_bytes_to_send, chunk.blobs))
+    return 0 if isinstance(chunk, FileBlob) else sizeof(chunk)
 
 
 @dataclass(frozen=True)

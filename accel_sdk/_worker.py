@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -212,8 +213,12 @@ def _boot_id() -> str:
         return ""
 
 
-def can_read(blob: FileBlob) -> bool:
-    """Return whether this worker sees the very file: same size and time at the same path."""
+def can_read(blobs: Sequence[FileBlob]) -> list[bool]:
+    """Return of each blob whether this worker sees the very file: same size and time at the same path."""
+    return [_can_read(blob) for blob in blobs]
+
+
+def _can_read(blob: FileBlob) -> bool:
     try:
         status = os.stat(blob.path)
     except OSError:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, cast
 from accel_sdk.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
 MIB = 1 << 20
 _READ_BYTES = 64 * MIB  # at once: a length that somebody claims is not to be trusted with memory
@@ -176,6 +176,28 @@ class FileBlob(Blob):
             done += count
 
 
+class Carrier(ABC):
+    """A chunk made of blobs and whatever else: how to read them, their place in the input.
+
+    A runner on a cluster sends a `FileBlob` by reference only where every worker can read the file, by value
+    otherwise; it does the same for those inside a carrier. Subclasses are picklable, best frozen dataclasses.
+    """
+
+    @property
+    @abstractmethod
+    def blobs(self) -> tuple[Blob, ...]:
+        """The blobs, in an order of its own."""
+
+    @abstractmethod
+    def with_blobs(self, blobs: tuple[Blob, ...]) -> Self:
+        """Return the same chunk with other blobs of the same content, as many and in the order of `blobs`."""
+
+    @property
+    def nbytes(self) -> int:
+        """Length of all blobs in bytes."""
+        return sum(blob.nbytes for blob in self.blobs)
+
+
 def as_blob(data: object) -> Blob:
     """Return bytes-like data, an array or a `Blob` as a `Blob`, without copying where it can be viewed.
 
@@ -234,6 +256,14 @@ def _open_path(path: Path) -> Blob | BinaryIO:
         return file  # a pipe has no size, and that of /proc's files is a lie
     file.close()
     return FileBlob(str(path.absolute()), 0, status.st_size, status.st_size, status.st_mtime_ns)
+
+
+def is_pipe(path: Path) -> bool:
+    """Return whether a path is there, but neither a file nor a folder: a pipe or device node."""
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except OSError:
+        return False  # opening it will say why
 
 
 def _unreadable(path: str, error: OSError) -> DataError:
@@ -398,6 +428,20 @@ def flat(parts: Iterable[object]) -> Iterator[bytes]:
 def picklable(data: Buffer, protocol: SupportsIndex) -> object:
     """Return bytes as pickle takes them: out of band where it can, so that no copy is made on the way."""
     return pickle.PickleBuffer(data) if protocol.__index__() >= 5 else bytes(data)
+
+
+def input_size(data: object) -> int | None:
+    """Return the bytes of a whole input where they are known without reading it: a file's size, an array's.
+
+    ``None`` for what is a stream, a folder, missing, or empty (the files of ``/proc`` look so).
+    """
+    if not isinstance(data, os.PathLike):
+        return sizeof(data) or None
+    try:
+        status = os.stat(data)
+    except OSError:
+        return None  # opening it will say why
+    return status.st_size or None if stat.S_ISREG(status.st_mode) else None
 
 
 def sizeof(value: object) -> int:

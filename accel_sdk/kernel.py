@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, TypeVar
 
-from accel_sdk.data import flat, sizeof
-from accel_sdk.errors import UnsupportedError
+from accel_sdk.data import flat, input_size, is_pipe, sizeof
+from accel_sdk.errors import DataError, UnsupportedError
 from accel_sdk.output import whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -30,11 +34,22 @@ class Kernel(ABC, Generic[In, Out]):
         What `amount` counts; ``"B"`` for bytes, else a singular noun (``"image"``).
     writes_files
         Whether the result is a file's content, so that the command line asks for an output.
+    formats
+        Suffixes of the files that `write` can make, as ``(".parquet", ".csv")``; ``()`` for any name. A pipe
+        has no suffix: `write` then gets ``""``, and a kernel that does not set `writes_files` writes text.
+    many_inputs
+        Whether the command line takes several inputs: one is passed as its `Path`, several as a list.
+    views
+        Further outputs that the command line offers, made of the input and the result: the name of the option
+        and its help, as ``{"sheet": "Draw the pictures with their classes into this file."}``.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str] = "B"
     writes_files: ClassVar[bool] = False
+    formats: ClassVar[tuple[str, ...]] = ()
+    many_inputs: ClassVar[bool] = False
+    views: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def split(self, data: object, shares: Sequence[float]) -> Iterator[In]:
@@ -91,8 +106,83 @@ class Kernel(ABC, Generic[In, Out]):
         for part in parts:
             complete.writelines(flat([part]))
 
+    def total(self, data: object) -> int | None:
+        """Return the amount in the whole input, in `unit`, where that is cheap to know: for the progress bar.
+
+        Parameters
+        ----------
+        data
+            As for `split`; it is not to be used up.
+
+        Returns
+        -------
+        int or None
+            ``None`` where it is not known.
+        """
+        return input_size(data) if self.unit == "B" else None
+
+    def summary(self, result: Out) -> dict[str, object]:
+        """Return facts about a whole result, such as an accuracy, as values that JSON has.
+
+        A kernel that overrides this has its result held in memory by the command line.
+        """
+        return {}
+
+    def lines(self, result: Out) -> list[str]:
+        """Return `summary` as lines for people."""
+        return [f"{key}: {value}" for key, value in self.summary(result).items()]
+
+    def check_view(self, name: str) -> None:
+        """Make sure that a view of `views` can be made, before anything runs.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is no such view, or what it needs is not installed.
+        """
+        if name not in self.views:
+            raise UnsupportedError(f"kernel {self.name} has no view '{name}'")
+
+    def view(self, name: str, data: object, result: Out, file: BinaryIO, suffix: str) -> None:
+        """Write a view of `views` to a file.
+
+        Parameters
+        ----------
+        name
+            Which one.
+        data
+            The input that was run; it can be read once more.
+        result
+            Of the whole input.
+        file
+            Open for writing, not necessarily seekable.
+        suffix
+            Of the file's name, in lower case; ``""`` if it has none.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is no such view.
+        DataError
+            If the view knows no format of that suffix.
+        """
+        raise UnsupportedError(f"kernel {self.name} has no view '{name}'")
+
     @classmethod
-    def sample(cls, nbytes: int) -> object:
+    def example(cls) -> Self:
+        """Return the kernel that ``accel bench`` measures where no options are given; by default ``cls()``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the kernel has parameters without a default, and does not override this.
+        """
+        needed = required_parameters(cls)
+        if needed:
+            raise UnsupportedError(f"kernel {cls.name} brings no example", hint=f"give {', '.join(needed)}")
+        return cls()
+
+    def sample(self, nbytes: int) -> object:
         """Return input of about `nbytes` bytes for ``accel bench``, the same at every call.
 
         Raises
@@ -100,7 +190,13 @@ class Kernel(ABC, Generic[In, Out]):
         UnsupportedError
             If the kernel brings no benchmark input.
         """
-        raise UnsupportedError(f"kernel {cls.name} brings no benchmark input")
+        raise UnsupportedError(f"kernel {self.name} brings no benchmark input")
+
+
+def required_parameters(kernel: type[AnyKernel]) -> list[str]:
+    """Return the names of the parameters that have no default."""
+    found: tuple[Field[Any], ...] = fields(kernel) if is_dataclass(kernel) else ()
+    return [f.name for f in found if f.init and f.default is MISSING and f.default_factory is MISSING]
 
 
 @dataclass(frozen=True)
@@ -117,3 +213,20 @@ AnyKernel = Kernel[Any, Any]
 def kernel_name(kernel: str | type[AnyKernel] | AnyKernel) -> str:
     """Return the name of a kernel given by name, class or object."""
     return kernel if isinstance(kernel, str) else kernel.name
+
+
+def file_suffix(kernel: AnyKernel, out: Path) -> str:
+    """Return the suffix by which a kernel is to write a file, in lower case.
+
+    Raises
+    ------
+    DataError
+        If the kernel knows no such format; the text lists those it knows.
+    """
+    suffix = out.suffix.lower()
+    if not kernel.formats or suffix in kernel.formats or (not suffix and is_pipe(out)):
+        return suffix
+    problem = f"kernel {kernel.name} writes no '{suffix}' files" if suffix else f"{out} has no suffix"
+    raise DataError(
+        f"cannot write {out}: {problem}", hint=f"name a file that ends in {' or '.join(kernel.formats)}"
+    )

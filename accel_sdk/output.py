@@ -43,9 +43,21 @@ def open_output(path: Path) -> Iterator[BinaryIO]:
         manager = _written_in_place(path)  # as it is: the link behind /dev/stdout names no file
     else:
         manager = _replaced(Path(os.path.realpath(path)), mode)
+    with writing_to(path), manager as file:
+        yield file
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Say of an `OSError` in the block that it is of this output: for who writes several at once.
+
+    Raises
+    ------
+    OutputError
+        In place of the `OSError`.
+    """
     try:
-        with manager as file:
-            yield file
+        yield
     except OSError as error:
         if isinstance(error, AccelError):
             raise
@@ -119,8 +131,12 @@ def refuse_same_file(data: object, out: Path) -> None:
     Raises
     ------
     DataError
-        If both are the same regular file, by whatever names.
+        If both are the same regular file, by whatever names, or `data` is a list that holds it.
     """
+    if isinstance(data, (list, tuple)):
+        for item in data:
+            if isinstance(item, os.PathLike):
+                refuse_same_file(item, out)
     with suppress(OSError, AttributeError, io.UnsupportedOperation):
         source = _status(data)
         if stat.S_ISREG(source.st_mode) and os.path.samestat(source, out.stat()):

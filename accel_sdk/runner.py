@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast, overload
 
 from accel_sdk.device import parse_names
 from accel_sdk.errors import ClosedError, DataError
-from accel_sdk.kernel import In, Kernel, Out, Work
+from accel_sdk.kernel import In, Kernel, Out, Work, file_suffix
 from accel_sdk.output import open_output, refuse_same_file, whole
 from accel_sdk.registry import default_registry
 from accel_sdk.report import DeviceReport, Report
@@ -160,7 +160,7 @@ class Runner:
         Raises
         ------
         DataError
-            If the input is wrong.
+            If the input is wrong; or, before anything runs, if the kernel writes no files of `out`'s suffix.
         DeviceNotFoundError, ClusterError
             If no device can do it, or the scheduler cannot be reached.
         NoDeviceLeftError
@@ -175,6 +175,7 @@ class Runner:
                 raise ClosedError("the runner was closed")
             if isinstance(out, Path):
                 refuse_same_file(data, out)
+                file_suffix(kernel, out)
             slots = self._slots(kernel)
             works = kernel.plan(data, self._shares(kernel, slots))
             dispatch = self._dispatch(slots, works)
@@ -252,7 +253,7 @@ def _finish(
             return kernel.merge(parts)
         if isinstance(out, Path):
             with open_output(out) as file:
-                kernel.write(parts, file, suffix=out.suffix)
+                kernel.write(parts, file, suffix=file_suffix(kernel, out))
         else:
             kernel.write(parts, whole(out))
         return None

@@ -238,6 +238,28 @@ def test_a_kernel_without_a_file_format_says_so(toy: Any, square: Any, tmp_path:
         runner.run(square(), _NUMBERS, out=io.BytesIO())
 
 
+def test_a_suffix_that_the_kernel_does_not_write_is_found_before_anything_runs(
+    toy: Any, square: Any, tmp_path: Path
+) -> None:
+    class Formatted(square):  # type: ignore[misc]
+        formats = (".txt",)
+
+        def write(self, parts: Any, file: Any, *, suffix: str = "") -> None:
+            file.write(f"{suffix} {self.merge(parts)}".encode())
+
+    with accel.Runner() as runner:
+        with pytest.raises(accel.DataError, match=r"square writes no '\.csv' files; .* ends in \.txt"):
+            runner.run(Formatted(), range(3), out=tmp_path / "out.csv")
+        assert not toy.opened
+        assert not list(tmp_path.iterdir())
+        runner.run(Formatted(), range(3), out=tmp_path / "OUT.TXT")
+        assert (tmp_path / "OUT.TXT").read_text() == ".txt [0, 1, 4]"
+        file = io.BytesIO()
+        runner.run(Formatted(), range(3), out=file)
+        assert file.getvalue() == b" [0, 1, 4]"
+        assert runner.run(Formatted(), range(3)) == [0, 1, 4]
+
+
 def test_wrong_device_names_are_found_before_anything_starts(toy: Any) -> None:
     with pytest.raises(accel.DeviceNotFoundError, match=r"toy:7.*toy:0, toy:1, plain:0"):
         accel.Runner("toy:7")

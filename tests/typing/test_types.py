@@ -18,6 +18,7 @@ with accel.Runner(devices="sim:*") as runner:
     reveal_type(runner.run(Gunzip(), b""))
     reveal_type(runner.run(Gzip(), Path("a"), out=Path("b")))
     reveal_type(runner.report.devices)
+    reveal_type(runner.run(Gzip.example(), b""))
 reveal_type(accel.devices(kernel="gzip"))
 gz.run(3)
 Gzip(level="fast")
@@ -28,6 +29,7 @@ _EXPECTED = [
     'Revealed type is "bytes"',
     'Revealed type is "None"',
     "tuple[accel_sdk.report.DeviceReport, ...]",
+    'Revealed type is "bytes"',
     "list[accel_sdk.device.Device]",
     'Argument 1 to "run"',
     'Argument "level" to "Gzip" has incompatible type "str"',

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accel_sdk import data
-from accel_sdk.data import Blob, FileBlob, MemoryBlob
+from accel_sdk.data import Blob, Carrier, FileBlob, MemoryBlob
 from accel_sdk.errors import DataError
 
 SHARES = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8)
@@ -379,3 +379,48 @@ def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
 )
 def test_bytes_that_a_value_holds(value: object, nbytes: int) -> None:
     assert data.sizeof(value) == nbytes
+
+
+class _Pair(Carrier):
+    """The least that a carrier must be."""
+
+    def __init__(self, blobs: tuple[Blob, ...]) -> None:
+        self._blobs = blobs
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        return self._blobs
+
+    def with_blobs(self, blobs: tuple[Blob, ...]) -> _Pair:
+        return _Pair(blobs)
+
+
+def test_a_carrier_is_as_large_as_its_blobs(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"0123456789")
+    file = data.open_input(tmp_path / "in")
+    assert isinstance(file, FileBlob)
+    assert data.sizeof(_Pair((file, data.as_blob(b"abc"), file.part(2, 4)))) == 17
+    assert data.sizeof(_Pair(())) == 0
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def test_the_size_of_an_input(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"0123456789")
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "fifo")
+    assert data.input_size(tmp_path / "in") == 10
+    assert data.input_size(np.zeros(3, np.int32)) == 12
+    unknown = [tmp_path, tmp_path / "missing", tmp_path / "empty", tmp_path / "fifo", io.BytesIO(b"x"), 7]
+    assert [data.input_size(one) for one in unknown] == [None] * len(unknown)
+
+
+def test_what_is_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    names = ["fifo", "link", "file", ".", "missing", "file/x", "loop", "x" * 300]
+    assert [data.is_pipe(tmp_path / name) for name in names] == [True, True] + [False] * 6
+    assert data.is_pipe(Path("/dev/null"))

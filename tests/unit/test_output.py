@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accel_sdk.data import open_input
 from accel_sdk.errors import ClusterError, DataError, OutputError
-from accel_sdk.output import open_output, refuse_same_file
+from accel_sdk.output import open_output, refuse_same_file, writing_to
 
 
 @pytest.fixture
@@ -297,3 +297,24 @@ def test_other_outputs_are_fine(source: Path) -> None:
             refuse_same_file(data, out)
     refuse_same_file(source.parent / "missing", source)
     refuse_same_file(Path("/dev/null"), Path("/dev/null"))
+
+
+def test_none_of_several_inputs_is_the_output(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with pytest.raises(DataError, match="is the input file"):
+        refuse_same_file([tmp_path / "other", tmp_path / "missing", source], source)
+    refuse_same_file([tmp_path / "other", b"bytes"], source)
+
+
+def test_of_several_outputs_the_one_that_failed_is_named(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def write() -> None:
+        with open_output(first), open_output(second) as file:
+            file.write(b"good")
+            with writing_to(first):
+                raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"cannot write .*first: No space"):
+        write()
+    assert not list(tmp_path.iterdir())

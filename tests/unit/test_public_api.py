@@ -75,8 +75,8 @@ def _loaded_after(code: str) -> set[str]:
 
 def test_importing_and_listing_stay_light() -> None:
     """Dask takes half a second to import, drivers bring their libraries: neither is needed to look around."""
-    heavy = {"dask", "distributed", "cffi", "pytest", "hypothesis", "rich", "accel_sdk.testing"}
-    assert not heavy & _loaded_after("import accel_sdk")
+    heavy = {"dask", "distributed", "cffi", "pyarrow", "pytest", "hypothesis", "rich", "accel_sdk.testing"}
+    assert not heavy & _loaded_after("import accel_sdk, accel_sdk.tables")
     assert not {*heavy, "isal"} & _loaded_after("import accel_sdk; accel_sdk.devices()")
 
 

@@ -66,8 +66,7 @@ class Gzip(Kernel[Chunk, bytes]):
     def merge(self, parts: Iterable[bytes]) -> bytes:
         return b"".join(flat(parts))
 
-    @classmethod
-    def sample(cls, nbytes: int) -> bytes:
+    def sample(self, nbytes: int) -> bytes:
         return _base64_text(nbytes)
 
 
@@ -94,8 +93,7 @@ class Gunzip(Kernel[Chunk, bytes]):
     def merge(self, parts: Iterable[bytes]) -> bytes:
         return b"".join(flat(parts))
 
-    @classmethod
-    def sample(cls, nbytes: int) -> bytes:
+    def sample(self, nbytes: int) -> bytes:
         import zlib
 
         text = _base64_text(nbytes)
