@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = sorted([_ROOT / "README.md", *(_ROOT / "docs").rglob("*.md")])
@@ -28,8 +29,12 @@ _WITH_CODE = [page for page in _PAGES if _blocks(page)]
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the file that the examples speak of, and the command on the path."""
+    """A folder with the files that the examples speak of, and the command on the path."""
     (tmp_path / "logs.tar").write_bytes(b"a line of a log\n" * 20_000)
+    (tmp_path / "images.bin").write_bytes(bytes(range(256)) * 3073)  # 256 records of the CIFAR-10 kind
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        Image.new("RGB", (50, 40), (80 * number, 90, 20)).save(tmp_path / f"pictures/{number}.png")
     scripts = str(Path(sys.executable).parent)
     monkeypatch.setenv("PATH", os.pathsep.join([scripts, os.environ["PATH"]]))
     return tmp_path

@@ -26,19 +26,6 @@ int64_t OutputWords(const Layer& layer) {
     return int64_t{OutputPixels(layer)} * (layer.rows / 64) * layer.thresholds;
 }
 
-// A pixel's level: its value on the network's scale of 1/128 steps from -1, less that -1. All 256 values as
-// FORMAT gives them: unchanged up to 127, one more up to 254, and 255 stays.
-unsigned char Level(unsigned char c) { return static_cast<unsigned char>(c + (c >= 128 && c < 255)); }
-
-void LevelsOfPlanes(const uint8_t* planes, unsigned char* out) {
-    constexpr int kPixels = 32 * 32;
-    for (int i = 0; i < kPixels; ++i) {
-        out[3 * i] = Level(planes[i]);
-        out[3 * i + 1] = Level(planes[kPixels + i]);
-        out[3 * i + 2] = Level(planes[2 * kPixels + i]);
-    }
-}
-
 void LevelsOfPixels(const uint8_t* pixels, unsigned char* out) {
     for (int i = 0; i < kImageBytes; ++i) out[i] = Level(pixels[i]);
 }
@@ -128,7 +115,7 @@ void Model::RunFirst(const uint8_t* images, int64_t stride, bool planar, int cou
             continue;
         }
         if (planar) {
-            LevelsOfPlanes(images, scratch->image);
+            layers_[0]->PlanesToLevels(images, scratch->image);
         } else {
             LevelsOfPixels(images, scratch->image);
         }

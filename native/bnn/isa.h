@@ -57,6 +57,10 @@ constexpr int kPanelBytes = 16 * 1024;  // of windows gathered at a time: half a
 constexpr int kImageBytes = 32 * 32 * 3;
 constexpr int kImagePadding = 64;  // behind an image: vector loads may run past its end
 
+// A pixel's level: its value on the network's scale of 1/128 steps from -1, less that -1. As published, all 256
+// values: unchanged up to 127, one more up to 254, and 255 stays.
+constexpr unsigned char Level(unsigned char c) { return static_cast<unsigned char>(c + (c >= 128 && c < 255)); }
+
 // Memory that a computation works in; every thread has its own.
 struct alignas(kAlignment) PanelScratch {
     // The largest panel: what fits kPanelBytes, or one tile of the largest windows in the widest form.
@@ -68,6 +72,10 @@ struct alignas(kAlignment) PanelScratch {
 class PackedLayer {
   public:
     virtual ~PackedLayer() = default;
+
+    // For the first layer of a CNV: makes planes of red, green and blue pixels, 0..255, into levels, channels
+    // side by side.
+    virtual void PlanesToLevels(const uint8_t* planes, unsigned char* image) const;
 
     // The first layer of a CNV. `image` holds levels (0..255) of 32 x 32 pixels, channels side by side, with
     // kImagePadding readable bytes behind it. Writes the planes of all output pixels, row by row.

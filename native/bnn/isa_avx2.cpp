@@ -18,6 +18,8 @@
 #pragma GCC target("avx2,popcnt")
 #endif
 
+#include "x86_levels.h"
+
 namespace bnn {
 namespace {
 
@@ -232,6 +234,10 @@ class Pixels256 final : public PackedLayer {
             bounds_[0][row] = static_cast<int16_t>(params.low[row]);
             bounds_[1][row] = static_cast<int16_t>(planes_ == 2 ? params.high[row] : 0);
         }
+    }
+
+    void PlanesToLevels(const uint8_t* planes, unsigned char* image) const override {
+        ShuffledLevels(planes, image);
     }
 
     void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch* scratch) const override {

@@ -19,6 +19,7 @@
 #endif
 
 #include "word_kernels.h"
+#include "x86_levels.h"
 
 namespace bnn {
 namespace {
@@ -78,6 +79,10 @@ class Pixels512 final : public PackedLayer {
             bounds_[0][row] = params.low[row];
             bounds_[1][row] = planes_ == 2 ? params.high[row] : 0;
         }
+    }
+
+    void PlanesToLevels(const uint8_t* planes, unsigned char* image) const override {
+        ShuffledLevels(planes, image);
     }
 
     void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch* scratch) const override {
