@@ -68,12 +68,16 @@ struct Job {
 };
 
 std::string CheckRun(const bnn::Network& network, const Job& job, uint64_t nbytes, int32_t layout) {
-    if (layout != ACCEL_BNN_RECORDS && layout != ACCEL_BNN_PIXELS) return "unknown layout of images";
-    if (layout == ACCEL_BNN_RECORDS && !network.HasScores()) return "records are input of CNV networks only";
+    if (layout != ACCEL_BNN_RECORDS && layout != ACCEL_BNN_PIXELS)
+        return "unknown layout of images";
+    if (layout == ACCEL_BNN_RECORDS && !network.HasScores())
+        return "records are input of CNV networks only";
     if (job.number_class < 1 || job.number_class > bnn::kOutputs)
         return "number_class is " + std::to_string(job.number_class) + ", but must be from 1 to 64";
-    if (job.decision < ACCEL_BNN_MULTIPLE || job.decision > ACCEL_BNN_ARGMAX) return "unknown decision rule";
-    if (job.decision == ACCEL_BNN_ARGMAX && !network.HasScores()) return "an LFC network has no scores";
+    if (job.decision < ACCEL_BNN_MULTIPLE || job.decision > ACCEL_BNN_ARGMAX)
+        return "unknown decision rule";
+    if (job.decision == ACCEL_BNN_ARGMAX && !network.HasScores())
+        return "an LFC network has no scores";
     if (job.scores && !network.HasScores()) return "an LFC network has no scores";
     if (job.words && network.HasScores()) return "a CNV network has no output words";
     if (job.count > UINT64_MAX / job.stride || nbytes != job.count * job.stride)
@@ -83,15 +87,19 @@ std::string CheckRun(const bnn::Network& network, const Job& job, uint64_t nbyte
     return "";
 }
 
-void Deliver(const bnn::Network& network, const Job& job, const bnn::Scratch& block, uint64_t start, int count) {
+void Deliver(const bnn::Network& network, const Job& job, const bnn::Scratch& block, uint64_t start,
+             int count) {
     for (int i = 0; i < count; ++i) {
         const uint64_t at = start + i;
         if (network.HasScores()) {
             const int32_t* scores = &block.scores[size_t(i) * bnn::kOutputs];
-            if (job.classes) job.classes[at] = bnn::DecideScores(scores, job.number_class, job.decision);
-            if (job.scores) std::copy_n(scores, job.number_class, job.scores + at * job.number_class);
+            if (job.classes)
+                job.classes[at] = bnn::DecideScores(scores, job.number_class, job.decision);
+            if (job.scores)
+                std::copy_n(scores, job.number_class, job.scores + at * job.number_class);
         } else {
-            if (job.classes) job.classes[at] = bnn::DecideWord(block.words[i], job.number_class, job.decision);
+            if (job.classes)
+                job.classes[at] = bnn::DecideWord(block.words[i], job.number_class, job.decision);
             if (job.words) job.words[at] = block.words[i];
         }
     }
@@ -110,10 +118,12 @@ int32_t accel_bnn_network_at(int32_t index, struct accel_bnn_network* network) {
     return ACCEL_BNN_OK;
 }
 
-int32_t accel_bnn_layer_at(int32_t network_index, int32_t layer_index, struct accel_bnn_layer* layer) {
+int32_t accel_bnn_layer_at(int32_t network_index, int32_t layer_index,
+                           struct accel_bnn_layer* layer) {
     if (network_index < 0 || network_index >= bnn::NetworkCount()) return ACCEL_BNN_NO_NETWORK;
     const bnn::Network& network = bnn::NetworkAt(network_index);
-    if (layer_index < 0 || layer_index >= network.LayerCount() || !layer) return ACCEL_BNN_BAD_ARGUMENT;
+    if (layer_index < 0 || layer_index >= network.LayerCount() || !layer)
+        return ACCEL_BNN_BAD_ARGUMENT;
     *layer = network.layers[layer_index];
     return ACCEL_BNN_OK;
 }
@@ -133,7 +143,8 @@ int32_t accel_bnn_create(const char* network, const char* isa, struct accel_bnn*
     accel_bnn* made = *handle;
     const int32_t status = Guarded(made, [&] {
         made->network = bnn::FindNetwork(network);
-        if (!made->network) return Fail(made, ACCEL_BNN_NO_NETWORK, std::string("there is no network ") + network);
+        if (!made->network)
+            return Fail(made, ACCEL_BNN_NO_NETWORK, std::string("there is no network ") + network);
         std::string error;
         made->isa = bnn::ChooseIsa(isa, &error);
         if (!made->isa) return Fail(made, ACCEL_BNN_NO_ISA, error);
@@ -168,16 +179,17 @@ int32_t accel_bnn_load(struct accel_bnn* handle, const char* folder) {
     });
 }
 
-int32_t accel_bnn_run(struct accel_bnn* handle, const uint8_t* images, uint64_t nbytes, uint64_t count,
-                      int32_t layout, int32_t number_class, int32_t decision, int32_t* classes, int32_t* scores,
-                      uint64_t* words) {
+int32_t accel_bnn_run(struct accel_bnn* handle, const uint8_t* images, uint64_t nbytes,
+                      uint64_t count, int32_t layout, int32_t number_class, int32_t decision,
+                      int32_t* classes, int32_t* scores, uint64_t* words) {
     if (!handle || !handle->scratch) return ACCEL_BNN_BAD_ARGUMENT;
     return Guarded(handle, [&] {
         const bnn::Network& network = *handle->network;
         const bool planar = layout == ACCEL_BNN_RECORDS;
         const int64_t label = planar ? bnn::kRecordLabel : 0;
-        const Job job = {images,   count,   network.PixelBytes() + label, planar, number_class, decision,
-                         classes, scores, words};
+        const Job job = {images,  count,        network.PixelBytes() + label,
+                         planar,  number_class, decision,
+                         classes, scores,       words};
         const std::string problem = CheckRun(network, job, nbytes, layout);
         if (!problem.empty()) return Fail(handle, ACCEL_BNN_BAD_ARGUMENT, problem);
         std::shared_ptr<const bnn::Model> model;

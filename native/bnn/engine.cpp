@@ -9,8 +9,8 @@
 namespace bnn {
 namespace {
 
-// A block's activations stay in L2; the weights of the fully connected layers, read once for each block, are
-// shared by more images the more there are.
+// A block's activations stay in L2; the weights of the fully connected layers, read once for each
+// block, are shared by more images the more there are.
 constexpr int kCnvBlock = 16;
 constexpr int kLfcBlock = 128;
 
@@ -50,7 +50,8 @@ void Pool(const uint64_t* in, int dim, int words, uint64_t* out) {
         for (int x = 0; x < dim; x += 2) {
             const uint64_t* top = in + (int64_t{y} * dim + x) * words;
             const uint64_t* bottom = top + int64_t{dim} * words;
-            for (int k = 0; k < words; ++k) *out++ = top[k] | top[words + k] | bottom[k] | bottom[words + k];
+            for (int k = 0; k < words; ++k)
+                *out++ = top[k] | top[words + k] | bottom[k] | bottom[words + k];
         }
 }
 
@@ -60,7 +61,8 @@ int BlockImages(const Network& network) { return network.HasScores() ? kCnvBlock
 
 Scratch::Scratch(const Network& network) {
     int64_t most = network.HasScores() ? 0 : network.layers[0].columns / 64;
-    for (int i = 0; i < network.LayerCount(); ++i) most = std::max(most, OutputWords(network.layers[i]));
+    for (int i = 0; i < network.LayerCount(); ++i)
+        most = std::max(most, OutputWords(network.layers[i]));
     const int block = BlockImages(network);
     memset(image, 0, sizeof image);
     input.resize(most * block);
@@ -85,7 +87,8 @@ Model::Model(const Params& params, const Isa& isa)
         for (int image = 0; image < block_; ++image)
             for (int y = 0; y < layer.output_dim; ++y)
                 for (int x = 0; x < layer.output_dim; ++x)
-                    offsets_[i].push_back(image * image_words + (y * layer.input_dim + x) * pixel_words);
+                    offsets_[i].push_back(image * image_words +
+                                          (y * layer.input_dim + x) * pixel_words);
     }
 }
 
@@ -106,7 +109,8 @@ void Model::Run(const uint8_t* images, int64_t stride, bool planar, int count, S
 }
 
 // From images to the first layer's inputs of bit planes.
-void Model::RunFirst(const uint8_t* images, int64_t stride, bool planar, int count, Scratch* scratch) const {
+void Model::RunFirst(const uint8_t* images, int64_t stride, bool planar, int count,
+                     Scratch* scratch) const {
     const Layer& layer = network_.layers[0];
     for (int i = 0; i < count; ++i, images += stride) {
         if (!network_.HasScores()) {
@@ -119,7 +123,8 @@ void Model::RunFirst(const uint8_t* images, int64_t stride, bool planar, int cou
         } else {
             LevelsOfPixels(images, scratch->image);
         }
-        layers_[0]->RunPixels(scratch->image, scratch->input.data() + i * OutputWords(layer), &scratch->panel);
+        layers_[0]->RunPixels(scratch->image, scratch->input.data() + i * OutputWords(layer),
+                              &scratch->panel);
     }
 }
 
@@ -127,7 +132,7 @@ void Model::RunFirst(const uint8_t* images, int64_t stride, bool planar, int cou
 void Model::RunLayer(int index, int count, Scratch* scratch) const {
     const Layer& layer = network_.layers[index];
     const int pixel_words = ChannelWords(layer) * planes_in_[index];
-    const Windows windows = {scratch->input.data(),   offsets_[index].data(),
+    const Windows windows = {scratch->input.data(),       offsets_[index].data(),
                              count * OutputPixels(layer), layer.kernel,
                              layer.kernel * pixel_words,  layer.input_dim * pixel_words};
     layers_[index]->RunBits(windows, scratch->output.data(), &scratch->panel);

@@ -26,19 +26,20 @@ class Model {
 
     // Runs up to block() images. `images` has their bytes one after another, each `stride` apart.
     // CNV: writes kOutputs scores for each; LFC: a word for each.
-    void Run(const uint8_t* images, int64_t stride, bool planar, int count, Scratch* scratch, int32_t* scores,
-             uint64_t* words) const;
+    void Run(const uint8_t* images, int64_t stride, bool planar, int count, Scratch* scratch,
+             int32_t* scores, uint64_t* words) const;
 
   private:
     friend struct Scratch;
 
-    void RunFirst(const uint8_t* images, int64_t stride, bool planar, int count, Scratch* scratch) const;
+    void RunFirst(const uint8_t* images, int64_t stride, bool planar, int count,
+                  Scratch* scratch) const;
     void RunLayer(int index, int count, Scratch* scratch) const;
 
     const Network& network_;
     const int block_;
     std::vector<std::unique_ptr<PackedLayer>> layers_;
-    std::vector<int> planes_in_;                // bit planes of each layer's input
+    std::vector<int> planes_in_;                 // bit planes of each layer's input
     std::vector<std::vector<int32_t>> offsets_;  // of each layer's windows, for a whole block
 };
 
@@ -87,8 +88,8 @@ class ScratchLease {
     std::unique_ptr<Scratch> scratch_;
 };
 
-// Finds an instruction set: by name; or, for a null or empty name, the one $ACCEL_BNN_ISA names or the best this
-// CPU has. Returns nullptr and says why if there is none.
+// Finds an instruction set: by name; or, for a null or empty name, the one $ACCEL_BNN_ISA names or
+// the best this CPU has. Returns nullptr and says why if there is none.
 const Isa* ChooseIsa(const char* name, std::string* error);
 
 }  // namespace bnn

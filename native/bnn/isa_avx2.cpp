@@ -1,4 +1,5 @@
-// AVX2, by table look-up: it has no population count, but it looks up 32 nibbles in one instruction.
+// AVX2, by table look-up: it has no population count, but it looks up 32 nibbles in one
+// instruction.
 #include "isa.h"
 
 #if defined(__x86_64__)
@@ -23,16 +24,17 @@
 namespace bnn {
 namespace {
 
-// Four inputs choose a table of 16 bytes; four weights of a neuron choose its entry, what the four columns add
-// to the neuron's value. Values are kept from going negative by 4 for each signed step.
+// Four inputs choose a table of 16 bytes; four weights of a neuron choose its entry, what the four
+// columns add to the neuron's value. Values are kept from going negative by 4 for each signed step.
 //   1-bit inputs: how many of the four agree, 0..4
 //   2-bit inputs: 4 + the sum of input times -1 or +1, 0..8
-//   2-bit weights take two steps: 4 + the sum of the inputs whose weight is +1, then 4 - those whose is -1
-// So a shuffle and an addition make 4 columns of 32 neurons, and a machine that starts two 256-bit shuffles per
-// cycle does 256 columns per cycle and neuron.
+//   2-bit weights take two steps: 4 + the sum of the inputs whose weight is +1, then 4 - those
+//   whose is -1
+// So a shuffle and an addition make 4 columns of 32 neurons, and a machine that starts two 256-bit
+// shuffles per cycle does 256 columns per cycle and neuron.
 struct Tables {
-    alignas(16) uint8_t match[16][16];        // [inputs]
-    alignas(16) uint8_t sum[256][16];         // [inputs that are not -1 | inputs that are +1 << 4]
+    alignas(16) uint8_t match[16][16];  // [inputs]
+    alignas(16) uint8_t sum[256][16];   // [inputs that are not -1 | inputs that are +1 << 4]
     alignas(16) uint8_t plus_minus[2][256][16];
 };
 
@@ -49,7 +51,8 @@ constexpr Tables MakeTables() {
                 chosen += weight ? value : 0;
             }
             if (inputs < 16) t.match[inputs][weights] = static_cast<uint8_t>(agree);
-            // Indices whose "+1" is set and "not -1" is not never occur; their sums may be out of range.
+            // Indices whose "+1" is set and "not -1" is not never occur; their sums may be out of
+            // range.
             t.sum[inputs][weights] = static_cast<uint8_t>(4 + sum);
             t.plus_minus[0][inputs][weights] = static_cast<uint8_t>(4 + chosen);
             t.plus_minus[1][inputs][weights] = static_cast<uint8_t>(4 - chosen);
@@ -69,12 +72,14 @@ class Lookup final : public PackedLayer {
           offset_(arithmetic_ == Arithmetic::kMatch ? 0 : 4 * steps_) {
         weights_.resize(size_t(rows_) * steps_);
         for (int row = 0; row < rows_; ++row) PackRow(params, row);
-        for (int32_t bound : params.low) low_.push_back(static_cast<int16_t>(std::min(bound + offset_, 32767)));
-        for (int32_t bound : params.high) high_.push_back(static_cast<int16_t>(std::min(bound + offset_, 32767)));
+        for (int32_t bound : params.low)
+            low_.push_back(static_cast<int16_t>(std::min(bound + offset_, 32767)));
+        for (int32_t bound : params.high)
+            high_.push_back(static_cast<int16_t>(std::min(bound + offset_, 32767)));
     }
 
     void RunBits(const Windows& windows, uint64_t* out, PanelScratch* scratch) const override {
-        Run(windows, scratch, [&](int window, int row, const __m256i (&values)[kGroups][2]) {
+        Run(windows, scratch, [&](int window, int row, const __m256i(&values)[kGroups][2]) {
             uint64_t* words = out + int64_t{window} * (rows_ / 64) * planes_ + row / 64 * planes_;
             words[0] = Above(values, &low_[row]);
             if (planes_ == 2) words[1] = Above(values, &high_[row]);
@@ -82,7 +87,7 @@ class Lookup final : public PackedLayer {
     }
 
     void RunScores(const Windows& windows, int32_t* out, PanelScratch* scratch) const override {
-        Run(windows, scratch, [&](int window, int row, const __m256i (&values)[kGroups][2]) {
+        Run(windows, scratch, [&](int window, int row, const __m256i(&values)[kGroups][2]) {
             for (int g = 0; g < kGroups; ++g) {
                 int16_t halves[2][16];
                 memcpy(halves, values[g], sizeof halves);
@@ -94,10 +99,10 @@ class Lookup final : public PackedLayer {
     }
 
   private:
-    static constexpr int kGroups = 2;       // of 32 neurons: 64 make an output word
+    static constexpr int kGroups = 2;  // of 32 neurons: 64 make an output word
     static constexpr int kRows = 64;
-    static constexpr int kTile = 4;         // windows side by side: 8 sums, 2 weights, a table, a product
-    static constexpr int kStepsByte = 31;   // of at most 8 fit a byte; those of at most 4 do, too
+    static constexpr int kTile = 4;  // windows side by side: 8 sums, 2 weights, a table, a product
+    static constexpr int kStepsByte = 31;  // of at most 8 fit a byte; those of at most 4 do, too
 
     void PackRow(const LayerParams& params, int row) {
         const uint64_t* sign = &params.sign[size_t(row) * words_];
@@ -115,8 +120,8 @@ class Lookup final : public PackedLayer {
         }
     }
 
-    // Values come as 16-bit numbers, of neurons 0..7 and 16..23 in the first half of a group, the others in
-    // the second: packing puts them in order.
+    // Values come as 16-bit numbers, of neurons 0..7 and 16..23 in the first half of a group, the
+    // others in the second: packing puts them in order.
     V_INLINE static uint64_t Above(const __m256i (&values)[kGroups][2], const int16_t* bounds) {
         uint64_t word = 0;
         for (int g = 0; g < kGroups; ++g) {
@@ -144,7 +149,8 @@ class Lookup final : public PackedLayer {
             for (int row = 0; row < rows_; row += kRows) {
                 const uint8_t* weights = &weights_[size_t(row) * steps_];
                 int i = 0;
-                for (; i + kTile <= count; i += kTile) Tile<kTile>(weights, panel + i * indices, start + i, row, sink);
+                for (; i + kTile <= count; i += kTile)
+                    Tile<kTile>(weights, panel + i * indices, start + i, row, sink);
                 for (; i < count; ++i) Tile<1>(weights, panel + i * indices, start + i, row, sink);
             }
         }
@@ -162,8 +168,10 @@ class Lookup final : public PackedLayer {
             }
     }
     V_INLINE static __m128i Nibbles(uint64_t word) {
-        const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(word)), low = _mm_set1_epi8(15);
-        return _mm_unpacklo_epi8(_mm_and_si128(bytes, low), _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
+        const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(word)),
+                      low = _mm_set1_epi8(15);
+        return _mm_unpacklo_epi8(_mm_and_si128(bytes, low),
+                                 _mm_and_si128(_mm_srli_epi16(bytes, 4), low));
     }
 
     template <int P, class Sink>
@@ -175,18 +183,22 @@ class Lookup final : public PackedLayer {
             case Arithmetic::kSigned:
                 return Sum<P, 1>(weights, indices, window, row, kTables.sum, kTables.sum, sink);
             default:
-                return Sum<P, 2>(weights, indices, window, row, kTables.plus_minus[0], kTables.plus_minus[1], sink);
+                return Sum<P, 2>(weights, indices, window, row, kTables.plus_minus[0],
+                                 kTables.plus_minus[1], sink);
         }
     }
 
-    // S steps for each table number. Sums are kept in bytes as long as they fit, then go into 16-bit ones.
+    // S steps for each table number. Sums are kept in bytes as long as they fit, then go into
+    // 16-bit ones.
     template <int P, int S, class Sink>
     V_INLINE void Sum(const uint8_t* weights, const uint8_t* indices, int window, int row,
-                      const uint8_t (*first)[16], const uint8_t (*second)[16], const Sink& sink) const {
+                      const uint8_t (*first)[16], const uint8_t (*second)[16],
+                      const Sink& sink) const {
         const int stride = words_ * 16;
         __m256i wide[P][kGroups][2];
         for (int p = 0; p < P; ++p)
-            for (int g = 0; g < kGroups; ++g) wide[p][g][0] = wide[p][g][1] = _mm256_setzero_si256();
+            for (int g = 0; g < kGroups; ++g)
+                wide[p][g][0] = wide[p][g][1] = _mm256_setzero_si256();
         const int at_once = arithmetic_ == Arithmetic::kMatch ? 2 * kStepsByte : kStepsByte / S;
         for (int start = 0; start < stride; start += at_once) {
             const int end = std::min(start + at_once, stride);
@@ -195,22 +207,24 @@ class Lookup final : public PackedLayer {
                 sums[p][g] = _mm256_setzero_si256();
             for (int k = start; k < end; ++k) {
                 V_UNROLL for (int s = 0; s < S; ++s, weights += kRows) {
-                    const uint8_t(*tables)[16] = s ? second : first;
+                    const uint8_t (*tables)[16] = s ? second : first;
                     __m256i w[kGroups];
                     V_UNROLL for (int g = 0; g < kGroups; ++g) w[g] =
                         _mm256_load_si256(reinterpret_cast<const __m256i*>(weights + 32 * g));
                     V_UNROLL for (int p = 0; p < P; ++p) {
-                        const __m256i table = _mm256_broadcastsi128_si256(
-                            _mm_load_si128(reinterpret_cast<const __m128i*>(tables[indices[p * stride + k]])));
-                        V_UNROLL for (int g = 0; g < kGroups; ++g)
-                            sums[p][g] = _mm256_add_epi8(sums[p][g], _mm256_shuffle_epi8(table, w[g]));
+                        const __m256i table = _mm256_broadcastsi128_si256(_mm_load_si128(
+                            reinterpret_cast<const __m128i*>(tables[indices[p * stride + k]])));
+                        V_UNROLL for (int g = 0; g < kGroups; ++g) sums[p][g] =
+                            _mm256_add_epi8(sums[p][g], _mm256_shuffle_epi8(table, w[g]));
                     }
                 }
             }
             const __m256i zero = _mm256_setzero_si256();
             V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < kGroups; ++g) {
-                wide[p][g][0] = _mm256_add_epi16(wide[p][g][0], _mm256_unpacklo_epi8(sums[p][g], zero));
-                wide[p][g][1] = _mm256_add_epi16(wide[p][g][1], _mm256_unpackhi_epi8(sums[p][g], zero));
+                wide[p][g][0] =
+                    _mm256_add_epi16(wide[p][g][0], _mm256_unpacklo_epi8(sums[p][g], zero));
+                wide[p][g][1] =
+                    _mm256_add_epi16(wide[p][g][1], _mm256_unpackhi_epi8(sums[p][g], zero));
             }
         }
         V_UNROLL for (int p = 0; p < P; ++p) sink(window + p, row, wide[p]);
@@ -228,7 +242,9 @@ class Pixels256 final : public PackedLayer {
     explicit Pixels256(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
             for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1 ? 1 : params.nonzero[row] >> k & 1 ? -1 : 0;
+                const int weight = params.sign[row] >> k & 1      ? 1
+                                   : params.nonzero[row] >> k & 1 ? -1
+                                                                  : 0;
                 weights_[k / 2][row][k % 2] = static_cast<int8_t>(weight);
             }
             bounds_[0][row] = static_cast<int16_t>(params.low[row]);
@@ -240,15 +256,17 @@ class Pixels256 final : public PackedLayer {
         ShuffledLevels(planes, image);
     }
 
-    void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch* scratch) const override {
+    void RunPixels(const unsigned char* image, uint64_t* out,
+                   PanelScratch* scratch) const override {
         constexpr int kOut = 30, kRow = 32 * 3, kWindow = 32, kAtOnce = 2;
         unsigned char* windows = scratch->panel;
         for (int y = 0; y < kOut; ++y) {
             for (int x = 0; x < kOut; ++x) {
                 const unsigned char* from = image + y * kRow + x * 3;
                 for (int ky = 0; ky < 3; ++ky)  // each store's excess is written over by the next
-                    _mm_storeu_si128(reinterpret_cast<__m128i*>(windows + x * kWindow + 9 * ky),
-                                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + ky * kRow)));
+                    _mm_storeu_si128(
+                        reinterpret_cast<__m128i*>(windows + x * kWindow + 9 * ky),
+                        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + ky * kRow)));
             }
             for (int x = 0; x < kOut; x += kAtOnce, out += kAtOnce * planes_)
                 Tile<kAtOnce>(windows + x * kWindow, out);
@@ -259,7 +277,8 @@ class Pixels256 final : public PackedLayer {
     template <int P>
     V_INLINE void Tile(const unsigned char* windows, uint64_t* out) const {
         __m256i sums[P][4];
-        V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] = _mm256_setzero_si256();
+        V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
+            _mm256_setzero_si256();
         for (int k = 0; k < 14; ++k) {
             __m256i w[4];
             V_UNROLL for (int g = 0; g < 4; ++g) w[g] =
@@ -268,16 +287,17 @@ class Pixels256 final : public PackedLayer {
                 int16_t two;
                 memcpy(&two, windows + p * 32 + k * 2, sizeof two);
                 const __m256i levels = _mm256_set1_epi16(two);
-                V_UNROLL for (int g = 0; g < 4; ++g)
-                    sums[p][g] = _mm256_add_epi16(sums[p][g], _mm256_maddubs_epi16(levels, w[g]));
+                V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
+                    _mm256_add_epi16(sums[p][g], _mm256_maddubs_epi16(levels, w[g]));
             }
         }
-        for (int plane = 0; plane < planes_; ++plane)
-            V_UNROLL for (int p = 0; p < P; ++p) {
+        for (int plane = 0; plane < planes_; ++plane) V_UNROLL for (int p = 0; p < P; ++p) {
                 __m256i above[4];
                 V_UNROLL for (int g = 0; g < 4; ++g) above[g] = _mm256_cmpgt_epi16(
-                    sums[p][g], _mm256_load_si256(reinterpret_cast<const __m256i*>(&bounds_[plane][g * 16])));
-                out[p * planes_ + plane] = Bits(above[0], above[1]) | Bits(above[2], above[3]) << 32;
+                    sums[p][g],
+                    _mm256_load_si256(reinterpret_cast<const __m256i*>(&bounds_[plane][g * 16])));
+                out[p * planes_ + plane] = Bits(above[0], above[1]) | Bits(above[2], above[3])
+                                                                          << 32;
             }
     }
     V_INLINE static uint64_t Bits(__m256i a, __m256i b) {

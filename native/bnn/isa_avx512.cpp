@@ -10,8 +10,9 @@
 #define V_UNROLL _Pragma("GCC unroll 8")
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                                               \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vnni,popcnt"))), \
+#pragma clang attribute push(                                                             \
+    __attribute__((                                                                       \
+        target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vnni,popcnt"))), \
     apply_to = function)
 #else
 #pragma GCC push_options
@@ -37,8 +38,12 @@ struct Vector512 {
     V_INLINE static Reg And(Reg a, Reg b) { return _mm512_and_si512(a, b); }
     V_INLINE static Reg Xor(Reg a, Reg b) { return _mm512_xor_si512(a, b); }
     // Truth tables: bit 4a + 2b + c of the constant is the result for (a, b, c).
-    V_INLINE static Reg Xor3(Reg a, Reg b, Reg c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-    V_INLINE static Reg Majority(Reg a, Reg b, Reg c) { return _mm512_ternarylogic_epi64(a, b, c, 0xe8); }
+    V_INLINE static Reg Xor3(Reg a, Reg b, Reg c) {
+        return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+    }
+    V_INLINE static Reg Majority(Reg a, Reg b, Reg c) {
+        return _mm512_ternarylogic_epi64(a, b, c, 0xe8);
+    }
     V_INLINE static Reg WhereEqual(Reg a, Reg b, Reg c) {  // a == b ? c : b
         return _mm512_ternarylogic_epi64(a, b, c, 0x8e);
     }
@@ -49,31 +54,37 @@ struct Vector512 {
         return _mm512_ternarylogic_epi64(a, b, c, 0xf4);
     }
     V_INLINE static Reg Xnor(Reg a, Reg b) { return _mm512_ternarylogic_epi64(a, b, b, 0xc3); }
+    V_INLINE static Reg CountBits(Reg bits) { return _mm512_popcnt_epi64(bits); }
     V_INLINE static Reg AddBits(Reg count, Reg bits) {
         return _mm512_add_epi64(count, _mm512_popcnt_epi64(bits));
     }
-    V_INLINE static Reg Weighted(Reg a, Reg b) { return _mm512_add_epi64(a, _mm512_add_epi64(b, b)); }
+    V_INLINE static Reg Weighted(Reg a, Reg b) {
+        return _mm512_add_epi64(a, _mm512_add_epi64(b, b));
+    }
     V_INLINE static Reg Weighted(Reg a, Reg b, Reg c) { return Weighted(a, Weighted(b, c)); }
     V_INLINE static Reg TwiceLess(Reg a, int64_t b) {
         return _mm512_sub_epi64(_mm512_add_epi64(a, a), _mm512_set1_epi64(b));
     }
     // Eight neurons are a byte of the word.
     V_INLINE static void PutGreater(Reg a, const int64_t* bounds, uint64_t* word, int shift) {
-        reinterpret_cast<unsigned char*>(word)[shift / 8] = static_cast<unsigned char>(
-            _mm512_cmpgt_epi64_mask(a, _mm512_load_si512(bounds)));
+        reinterpret_cast<unsigned char*>(word)[shift / 8] =
+            static_cast<unsigned char>(_mm512_cmpgt_epi64_mask(a, _mm512_load_si512(bounds)));
     }
 };
 
-// The first layer of a CNV: 8-bit levels times weights in bytes, four columns an instruction, a neuron a lane.
-// 27 columns are 7 dwords, so 28 instructions a pixel for 64 neurons, and a pixel takes 28 cycles where one
-// such 512-bit instruction starts per cycle: 25,200 cycles an image. Five pixels of a row at a time: 20 sums
-// and 4 weights stay in registers, and every weight is loaded once for the five.
+// The first layer of a CNV: 8-bit levels times weights in bytes, four columns an instruction, a
+// neuron a lane. 27 columns are 7 dwords, so 28 instructions a pixel for 64 neurons, and a pixel
+// takes 28 cycles where one such 512-bit instruction starts per cycle: 25,200 cycles an image. Five
+// pixels of a row at a time: 20 sums and 4 weights stay in registers, and every weight is loaded
+// once for the five.
 class Pixels512 final : public PackedLayer {
   public:
     explicit Pixels512(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
             for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1 ? 1 : params.nonzero[row] >> k & 1 ? -1 : 0;
+                const int weight = params.sign[row] >> k & 1      ? 1
+                                   : params.nonzero[row] >> k & 1 ? -1
+                                                                  : 0;
                 weights_[k / 4][row][k % 4] = static_cast<int8_t>(weight);
             }
             bounds_[0][row] = params.low[row];
@@ -85,15 +96,16 @@ class Pixels512 final : public PackedLayer {
         ShuffledLevels(planes, image);
     }
 
-    void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch* scratch) const override {
+    void RunPixels(const unsigned char* image, uint64_t* out,
+                   PanelScratch* scratch) const override {
         constexpr int kOut = 30, kRow = 32 * 3, kWindow = 32, kAtOnce = 5;
         unsigned char* windows = scratch->panel;  // the 27 bytes of each pixel of a row, 32 apart
         for (int y = 0; y < kOut; ++y) {
             for (int x = 0; x < kOut; ++x) {
                 unsigned char* window = windows + x * kWindow;
                 const unsigned char* from = image + y * kRow + x * 3;
-                // Each store is longer than its 9 bytes; the next one writes over the excess. Byte 27 meets
-                // the weight 0.
+                // Each store is longer than its 9 bytes; the next one writes over the excess. Byte
+                // 27 meets the weight 0.
                 for (int ky = 0; ky < 3; ++ky)
                     _mm_storeu_si128(
                         reinterpret_cast<__m128i*>(window + 9 * ky),
@@ -108,7 +120,8 @@ class Pixels512 final : public PackedLayer {
     template <int P>
     V_INLINE void Tile(const unsigned char* windows, uint64_t* out) const {
         __m512i sums[P][4];
-        V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] = _mm512_setzero_si512();
+        V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
+            _mm512_setzero_si512();
         V_UNROLL for (int k = 0; k < 7; ++k) {
             __m512i w[4];
             V_UNROLL for (int g = 0; g < 4; ++g) w[g] = _mm512_load_si512(&weights_[k][g * 16][0]);
@@ -116,7 +129,8 @@ class Pixels512 final : public PackedLayer {
                 int32_t four;
                 memcpy(&four, windows + p * 32 + k * 4, sizeof four);
                 const __m512i levels = _mm512_set1_epi32(four);
-                V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] = _mm512_dpbusd_epi32(sums[p][g], levels, w[g]);
+                V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
+                    _mm512_dpbusd_epi32(sums[p][g], levels, w[g]);
             }
         }
         V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < 4; ++g) {
@@ -124,7 +138,8 @@ class Pixels512 final : public PackedLayer {
             if (planes_ == 2) PutGreater(sums[p][g], &bounds_[1][g * 16], out + p * 2 + 1, g);
         }
     }
-    V_INLINE static void PutGreater(__m512i sums, const int32_t* bounds, uint64_t* word, int quarter) {
+    V_INLINE static void PutGreater(__m512i sums, const int32_t* bounds, uint64_t* word,
+                                    int quarter) {
         const __mmask16 bits = _mm512_cmpgt_epi32_mask(sums, _mm512_load_si512(bounds));
         memcpy(reinterpret_cast<unsigned char*>(word) + 2 * quarter, &bits, sizeof bits);
     }

@@ -33,11 +33,16 @@ struct VectorNeon {
         return vreinterpretq_u64_u8(vmvnq_u8(vreinterpretq_u8_u64(veorq_u64(a, b))));
     }
     // Counts are kept in bytes; no layer has so many words that one of them could overflow.
+    V_INLINE static Reg CountBits(Reg bits) {
+        return vreinterpretq_u64_u8(vcntq_u8(vreinterpretq_u8_u64(bits)));
+    }
     V_INLINE static Reg AddBits(Reg count, Reg bits) {
         return vreinterpretq_u64_u8(
             vaddq_u8(vreinterpretq_u8_u64(count), vcntq_u8(vreinterpretq_u8_u64(bits))));
     }
-    V_INLINE static Reg Weighted(Reg a, Reg b) { return vaddq_u64(Lanes(a), vshlq_n_u64(Lanes(b), 1)); }
+    V_INLINE static Reg Weighted(Reg a, Reg b) {
+        return vaddq_u64(Lanes(a), vshlq_n_u64(Lanes(b), 1));
+    }
     V_INLINE static Reg Weighted(Reg a, Reg b, Reg c) {
         return vaddq_u64(Weighted(a, b), vshlq_n_u64(Lanes(c), 2));
     }
@@ -61,7 +66,9 @@ class PixelsNeon final : public PackedLayer {
     explicit PixelsNeon(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
             for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1 ? 1 : params.nonzero[row] >> k & 1 ? -1 : 0;
+                const int weight = params.sign[row] >> k & 1      ? 1
+                                   : params.nonzero[row] >> k & 1 ? -1
+                                                                  : 0;
                 weights_[k][row] = static_cast<int16_t>(weight);
             }
             bounds_[0][row] = static_cast<int16_t>(params.low[row]);
@@ -80,13 +87,14 @@ class PixelsNeon final : public PackedLayer {
                 V_UNROLL for (int g = 0; g < 8; ++g) sums[g] = vdupq_n_s16(0);
                 for (int k = 0; k < kPixelColumns; ++k) {
                     const int16_t level = window[k / 9 * kRow + k % 9];
-                    V_UNROLL for (int g = 0; g < 8; ++g)
-                        sums[g] = vmlaq_n_s16(sums[g], vld1q_s16(&weights_[k][8 * g]), level);
+                    V_UNROLL for (int g = 0; g < 8; ++g) sums[g] =
+                        vmlaq_n_s16(sums[g], vld1q_s16(&weights_[k][8 * g]), level);
                 }
                 for (int plane = 0; plane < planes_; ++plane) {
                     uint64_t word = 0;
                     V_UNROLL for (int g = 0; g < 8; ++g) {
-                        const uint16x8_t above = vcgtq_s16(sums[g], vld1q_s16(&bounds_[plane][8 * g]));
+                        const uint16x8_t above =
+                            vcgtq_s16(sums[g], vld1q_s16(&bounds_[plane][8 * g]));
                         word |= uint64_t{vaddv_u8(vand_u8(vmovn_u16(above), bits))} << (8 * g);
                     }
                     *out++ = word;

@@ -1,4 +1,5 @@
-// Plain C++, for every processor: two words at a time, which compilers turn into the vectors all of them have.
+// Plain C++, for every processor: two words at a time, which compilers turn into the vectors all of
+// them have.
 #include "isa.h"
 
 #define V_INLINE inline __attribute__((always_inline))
@@ -30,14 +31,19 @@ struct VectorPortable {
     V_INLINE static Reg Xnor(Reg a, Reg b) { return ~(a ^ b); }
 
     // Counts are kept in bytes; no layer has so many words that one of them could overflow.
+    V_INLINE static Reg CountBits(Reg bits) { return AddBits(Zero(), bits); }
     V_INLINE static Reg AddBits(Reg count, Reg bits) {
         bits = bits - (bits >> 1 & Splat(0x5555555555555555));
         bits = (bits & Splat(0x3333333333333333)) + (bits >> 2 & Splat(0x3333333333333333));
         return count + ((bits + (bits >> 4)) & Splat(0x0f0f0f0f0f0f0f0f));
     }
     V_INLINE static Reg Weighted(Reg a, Reg b) { return Lanes(a) + (Lanes(b) << 1); }
-    V_INLINE static Reg Weighted(Reg a, Reg b, Reg c) { return Lanes(a) + (Lanes(b) << 1) + (Lanes(c) << 2); }
-    V_INLINE static Reg TwiceLess(Reg a, int64_t b) { return (a << 1) - Splat(static_cast<uint64_t>(b)); }
+    V_INLINE static Reg Weighted(Reg a, Reg b, Reg c) {
+        return Lanes(a) + (Lanes(b) << 1) + (Lanes(c) << 2);
+    }
+    V_INLINE static Reg TwiceLess(Reg a, int64_t b) {
+        return (a << 1) - Splat(static_cast<uint64_t>(b));
+    }
     V_INLINE static void PutGreater(Reg a, const int64_t* bounds, uint64_t* word, int shift) {
         const SignedReg more = reinterpret_cast<SignedReg>(a) > SignedReg{bounds[0], bounds[1]};
         *word |= (static_cast<uint64_t>(more[0] & 1) | static_cast<uint64_t>(more[1] & 2)) << shift;
@@ -46,7 +52,8 @@ struct VectorPortable {
   private:
     V_INLINE static Reg Splat(uint64_t word) { return Reg{word, word}; }
     V_INLINE static Reg Lanes(Reg bytes) {
-        const Reg pairs = (bytes & Splat(0x00ff00ff00ff00ff)) + (bytes >> 8 & Splat(0x00ff00ff00ff00ff));
+        const Reg pairs =
+            (bytes & Splat(0x00ff00ff00ff00ff)) + (bytes >> 8 & Splat(0x00ff00ff00ff00ff));
         const Reg fours = pairs + (pairs >> 16);
         return (fours + (fours >> 32)) & Splat(0xffff);
     }
@@ -58,7 +65,9 @@ class PixelsPortable final : public PackedLayer {
     explicit PixelsPortable(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
             for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1 ? 1 : params.nonzero[row] >> k & 1 ? -1 : 0;
+                const int weight = params.sign[row] >> k & 1      ? 1
+                                   : params.nonzero[row] >> k & 1 ? -1
+                                                                  : 0;
                 weights_[k][row] = static_cast<int16_t>(weight);
             }
             bounds_[0][row] = static_cast<int16_t>(params.low[row]);

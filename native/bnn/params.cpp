@@ -16,8 +16,12 @@ constexpr int64_t kWordBytes = 8;
 
 enum class Content { kWeights, kThresholds };
 
-int64_t WeightWords(const Layer& layer) { return int64_t{NeuronFolds(layer)} * SynapseFolds(layer); }
-int64_t ThresholdWords(const Layer& layer) { return int64_t{NeuronFolds(layer)} * layer.thresholds; }
+int64_t WeightWords(const Layer& layer) {
+    return int64_t{NeuronFolds(layer)} * SynapseFolds(layer);
+}
+int64_t ThresholdWords(const Layer& layer) {
+    return int64_t{NeuronFolds(layer)} * layer.thresholds;
+}
 int64_t Words(const Layer& layer, Content content) {
     return content == Content::kWeights ? WeightWords(layer) : ThresholdWords(layer);
 }
@@ -34,7 +38,8 @@ std::string Join(const std::string& folder, const std::string& name) {
 // A descriptor that closes itself.
 class File {
   public:
-    explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
+    explicit File(const std::string& path)
+        : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
     ~File() {
         if (fd_ >= 0) close(fd_);
     }
@@ -107,9 +112,10 @@ class Reader {
     bool ReadLayer(int index, LayerParams* out) {
         const Layer& layer = network_.layers[index];
         out->layer = &layer;
-        out->arithmetic = layer.input_bits == 8                              ? Arithmetic::kPixels
-                          : layer.input_bits == 1                            ? Arithmetic::kMatch
-                          : layer.weight_bits == 1 ? Arithmetic::kSigned : Arithmetic::kTernary;
+        out->arithmetic = layer.input_bits == 8    ? Arithmetic::kPixels
+                          : layer.input_bits == 1  ? Arithmetic::kMatch
+                          : layer.weight_bits == 1 ? Arithmetic::kSigned
+                                                   : Arithmetic::kTernary;
         out->words = (layer.columns + 63) / 64;
         out->sign.assign(size_t(layer.rows) * out->words, 0);
         out->nonzero.assign(size_t(layer.rows) * out->words, 0);
@@ -121,12 +127,13 @@ class Reader {
         if (layer.thresholds) {
             std::vector<int64_t> raw(size_t(layer.rows) * layer.thresholds);
             for (int pe = 0; pe < layer.pe; ++pe) {
-                if (!ReadWords(index, FileName(index, pe, Content::kThresholds), Content::kThresholds))
+                if (!ReadWords(index, FileName(index, pe, Content::kThresholds),
+                               Content::kThresholds))
                     return false;
                 for (int fold = 0; fold < NeuronFolds(layer); ++fold)
                     for (int t = 0; t < layer.thresholds; ++t)
-                        raw[size_t(fold * layer.pe + pe) * layer.thresholds + t] =
-                            SignExtended(words_[fold * layer.thresholds + t], layer.input_bits == 8 ? 24 : 16);
+                        raw[size_t(fold * layer.pe + pe) * layer.thresholds + t] = SignExtended(
+                            words_[fold * layer.thresholds + t], layer.input_bits == 8 ? 24 : 16);
             }
             SetThresholds(raw, out);
         }
@@ -145,18 +152,19 @@ class Reader {
         const int64_t size = file.Size();
         if (size < 0) return Fail("cannot read parameter file " + path + ": " + strerror(errno));
         if (sizes_ == Sizes::kChecked && !SizeFits(index, content, size))
-            return Fail("parameter file " + path + " has " + std::to_string(size) + " bytes, expected " +
-                        std::to_string(wanted) + " for layer " + std::to_string(index) + " of " +
-                        network_.facts.name);
+            return Fail("parameter file " + path + " has " + std::to_string(size) +
+                        " bytes, expected " + std::to_string(wanted) + " for layer " +
+                        std::to_string(index) + " of " + network_.facts.name);
         bytes_.assign(wanted, 0);
         if (file.Read(bytes_.data(), std::min(size, wanted)) < 0)
             return Fail("cannot read parameter file " + path + ": " + strerror(errno));
-        for (size_t i = 0; i < words_.size(); ++i) words_[i] = LittleEndian(&bytes_[i * kWordBytes]);
+        for (size_t i = 0; i < words_.size(); ++i)
+            words_[i] = LittleEndian(&bytes_[i * kWordBytes]);
         return true;
     }
 
-    // Whether a file may have this size: the nominal one; or, in the last layer, that of fewer neurons (whole
-    // folds), the same in all the layer's files.
+    // Whether a file may have this size: the nominal one; or, in the last layer, that of fewer
+    // neurons (whole folds), the same in all the layer's files.
     bool SizeFits(int index, Content content, int64_t size) {
         const Layer& layer = network_.layers[index];
         const int64_t fold_bytes = Words(layer, content) / NeuronFolds(layer) * kWordBytes;
@@ -174,8 +182,8 @@ class Reader {
     void WarnOfPadding(int index) {
         const Layer& layer = network_.layers[index];
         warning_ += "layer " + std::to_string(index) + " has parameters for " +
-                    std::to_string(folds_found_ * layer.pe) + " of its " + std::to_string(layer.rows) +
-                    " neurons; the others read as zero\n";
+                    std::to_string(folds_found_ * layer.pe) + " of its " +
+                    std::to_string(layer.rows) + " neurons; the others read as zero\n";
     }
 
     // Puts words_, a file of weights, into its neurons' rows.
@@ -189,11 +197,14 @@ class Reader {
                 for (int lane = 0; lane < layer.simd; ++lane) {
                     const int column = sf * layer.simd + lane;
                     const uint64_t bit = uint64_t{1} << (column % 64);
-                    const unsigned code = static_cast<unsigned>(word >> (lane * layer.weight_bits)) &
-                                          ((1u << layer.weight_bits) - 1);
+                    const unsigned code =
+                        static_cast<unsigned>(word >> (lane * layer.weight_bits)) &
+                        ((1u << layer.weight_bits) - 1);
                     if (layer.weight_bits == 2 && code == 2)
-                        return Fail("parameter file " + Join(folder_, name) + " has the weight -2 in word " +
-                                    std::to_string(size_t(fold) * folds + sf) + "; only -1, 0 and 1 are weights");
+                        return Fail("parameter file " + Join(folder_, name) +
+                                    " has the weight -2 in word " +
+                                    std::to_string(size_t(fold) * folds + sf) +
+                                    "; only -1, 0 and 1 are weights");
                     if (code == 1) out->sign[row + column / 64] |= bit;
                     if (code || layer.weight_bits == 1) out->nonzero[row + column / 64] |= bit;
                 }
@@ -228,8 +239,10 @@ class Reader {
                 return Clamped(FloorHalf(threshold) + 128 * sum, -32768, most);
             }
             case Arithmetic::kMatch:
-                // A network of 1-bit activations counts; one of 2-bit ones takes the signed sum here too.
-                if (network_.layers[0].thresholds == 2) threshold = FloorHalf(threshold + layer.columns);
+                // A network of 1-bit activations counts; one of 2-bit ones takes the signed sum
+                // here too.
+                if (network_.layers[0].thresholds == 2)
+                    threshold = FloorHalf(threshold + layer.columns);
                 return Clamped(threshold, -1, most);
             default:
                 return Clamped(threshold, -layer.columns - 1, most);
@@ -262,7 +275,8 @@ bool Fits(const Network& network, const std::string& folder) {
                 const int64_t wanted = Words(layer, content) * kWordBytes;
                 if (wanted == 0 || i == network.LayerCount() - 1) continue;
                 struct stat status;
-                if (stat(Join(folder, FileName(i, pe, content)).c_str(), &status) != 0) return false;
+                if (stat(Join(folder, FileName(i, pe, content)).c_str(), &status) != 0)
+                    return false;
                 if (status.st_size != wanted) return false;
             }
         }

@@ -22,14 +22,16 @@ struct LayerParams {
     const Layer* layer = nullptr;
     Arithmetic arithmetic = Arithmetic::kMatch;
 
-    // Words for each row; 64 columns a word, the first one in bit 0. kPixels: one word holds all columns.
+    // Words for each row; 64 columns a word, the first one in bit 0. kPixels: one word holds all
+    // columns.
     int words = 0;
-    std::vector<uint64_t> sign;     // 1: the weight is +1. rows x words
-    std::vector<uint64_t> nonzero;  // 1: the weight is not 0; all ones for 1-bit weights. rows x words
+    std::vector<uint64_t> sign;  // 1: the weight is +1. rows x words
+    std::vector<uint64_t>
+        nonzero;  // 1: the weight is not 0; all ones for 1-bit weights. rows x words
 
-    // A neuron's output level is (value > low) + (value > high), where value is: for kPixels the sum of
-    // weight times pixel level 0..255; for kMatch how many columns agree; else the signed sum.
-    // One threshold: high is not used. No thresholds: both are empty.
+    // A neuron's output level is (value > low) + (value > high), where value is: for kPixels the
+    // sum of weight times pixel level 0..255; for kMatch how many columns agree; else the signed
+    // sum. One threshold: high is not used. No thresholds: both are empty.
     std::vector<int32_t> low, high;
     int planes() const { return layer->thresholds; }
 };

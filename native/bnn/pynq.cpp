@@ -1,7 +1,5 @@
-// The C ABI of BNN-PYNQ's network libraries on top of the engine; see bnn_pynq.abi.h. Compiled once for each
-// network, which ACCEL_BNN_NETWORK names.
-#include "bnn_pynq.h"
-
+// The C ABI of BNN-PYNQ's network libraries on top of the engine; see bnn_pynq.abi.h. Compiled once
+// for each network, which ACCEL_BNN_NETWORK names.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bnn_pynq.h"
 #include "bnn_timing.h"
 #include "engine.h"
 
@@ -103,7 +102,8 @@ class Images {
         std::fill(block_.begin() + got, block_.end(), uint8_t{0});
         missing_ += (count * stride_ - got) / stride_;
         if (missing_ > kMostMissing)
-            throw Failure{std::string(file_.path()) + " ends long before the images its header promises"};
+            throw Failure{std::string(file_.path()) +
+                          " ends long before the images its header promises"};
         left_ -= count;
         return count;
     }
@@ -116,8 +116,8 @@ class Images {
             throw Failure{name + " is no idx file of images (magic 0x00000803)"};
         const uint32_t rows = Number(header + 8), columns = Number(header + 12);
         if (rows != uint32_t(network.facts.height) || columns != uint32_t(network.facts.width))
-            throw Failure{name + " has images of " + std::to_string(rows) + " x " + std::to_string(columns) +
-                          ", expected 28 x 28"};
+            throw Failure{name + " has images of " + std::to_string(rows) + " x " +
+                          std::to_string(columns) + ", expected 28 x 28"};
         left_ = Number(header + 4);
     }
     static uint32_t Number(const uint8_t* at) {
@@ -143,41 +143,47 @@ void Load(State& state, const char* folder, bnn::Sizes sizes) {
 
 void Prepare(State& state, int number_class) {
     if (number_class < 1 || number_class > bnn::kOutputs)
-        throw Failure{"number_class is " + std::to_string(number_class) + ", but must be from 1 to 64"};
+        throw Failure{"number_class is " + std::to_string(number_class) +
+                      ", but must be from 1 to 64"};
     if (state.load_failed) throw Failure{"the last load of parameters failed"};
     if (!state.model) Load(state, "", bnn::Sizes::kNoFiles);
     if (!state.scratch) state.scratch = std::make_unique<bnn::Scratch>(state.network);
 }
 
-// Calls deliver(count) for every pass over some images, whose results are then in state.scratch. Stops after
-// `most` images. Returns how many there were; `seconds` is the computing time.
+// Calls deliver(count) for every pass over some images, whose results are then in state.scratch.
+// Stops after `most` images. Returns how many there were; `seconds` is the computing time.
 template <class Deliver>
-int64_t ForEachPass(State& state, const char* path, int64_t most, double* seconds, const Deliver& deliver) {
+int64_t ForEachPass(State& state, const char* path, int64_t most, double* seconds,
+                    const Deliver& deliver) {
     Images images(state.network, path);
     std::chrono::steady_clock::duration busy{};
     int64_t total = 0;
     bnn::Scratch& scratch = *state.scratch;
     while (total < most) {
-        const int count = images.Next(static_cast<int>(std::min<int64_t>(kBlockImages, most - total)));
+        const int count =
+            images.Next(static_cast<int>(std::min<int64_t>(kBlockImages, most - total)));
         if (count == 0) break;
         for (int start = 0; start < count; start += state.model->block()) {
             const int here = std::min(count - start, state.model->block());
             const auto began = std::chrono::steady_clock::now();
-            state.model->Run(images.pixels() + start * images.stride(), images.stride(), true, here, &scratch,
-                             scratch.scores.data(), scratch.words.data());
+            state.model->Run(images.pixels() + start * images.stride(), images.stride(), true, here,
+                             &scratch, scratch.scores.data(), scratch.words.data());
             busy += std::chrono::steady_clock::now() - began;
             deliver(here);
         }
         total += count;
     }
     if (total == 0) throw Failure{std::string(path) + " holds no complete image"};
-    if (total > INT_MAX) throw Failure{std::string(path) + " holds more images than an int can count"};
+    if (total > INT_MAX)
+        throw Failure{std::string(path) + " holds more images than an int can count"};
     *seconds = std::chrono::duration<double>(busy).count();
     state.device_seconds += bnn::CallSeconds(state.network, total);
     return total;
 }
 
-float MicrosecondsEach(double seconds, int64_t images) { return static_cast<float>(seconds * 1e6 / images); }
+float MicrosecondsEach(double seconds, int64_t images) {
+    return static_cast<float>(seconds * 1e6 / images);
+}
 
 // The body of a call: failures become `failed`, and their text is kept.
 template <class Result, class Body>
@@ -198,7 +204,8 @@ Result Call(Result failed, const Body& body) noexcept {
     return failed;
 }
 
-int ClassifyFirst(State& state, const char* path, int* results, int number_class, float* microseconds) {
+int ClassifyFirst(State& state, const char* path, int* results, int number_class,
+                  float* microseconds) {
     Prepare(state, number_class);
     const bnn::Scratch& scratch = *state.scratch;
     double seconds = 0;
@@ -214,8 +221,8 @@ int ClassifyFirst(State& state, const char* path, int* results, int number_class
     return chosen;
 }
 
-int* ClassifyAll(State& state, const char* path, int number_class, int* image_number, float* microseconds,
-                 bool detail) {
+int* ClassifyAll(State& state, const char* path, int number_class, int* image_number,
+                 float* microseconds, bool detail) {
     Prepare(state, number_class);
     const bnn::Scratch& scratch = *state.scratch;
     const bool cnv = state.network.HasScores();
@@ -227,8 +234,9 @@ int* ClassifyAll(State& state, const char* path, int number_class, int* image_nu
             if (cnv && detail) {
                 found.insert(found.end(), scores, scores + number_class);
             } else {
-                found.push_back(cnv ? bnn::DecideScores(scores, number_class, ACCEL_BNN_MULTIPLE)
-                                    : bnn::DecideWord(scratch.words[i], number_class, ACCEL_BNN_MULTIPLE));
+                found.push_back(
+                    cnv ? bnn::DecideScores(scores, number_class, ACCEL_BNN_MULTIPLE)
+                        : bnn::DecideWord(scratch.words[i], number_class, ACCEL_BNN_MULTIPLE));
             }
         }
     });
@@ -254,15 +262,17 @@ void load_parameters(const char* path) {
 }
 
 int inference(const char* path, int* results, int number_class, float* usecPerImage) {
-    return Call(-1,
-                [&](State& state) { return ClassifyFirst(state, path, results, number_class, usecPerImage); });
+    return Call(-1, [&](State& state) {
+        return ClassifyFirst(state, path, results, number_class, usecPerImage);
+    });
 }
 
 int* inference_multiple(const char* path, int number_class, int* image_number, float* usecPerImage,
                         int enable_detail) {
     if (image_number) *image_number = 0;
     return Call(static_cast<int*>(nullptr), [&](State& state) {
-        return ClassifyAll(state, path, number_class, image_number, usecPerImage, enable_detail != 0);
+        return ClassifyAll(state, path, number_class, image_number, usecPerImage,
+                           enable_detail != 0);
     });
 }
 

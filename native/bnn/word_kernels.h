@@ -1,15 +1,16 @@
-// Layers over 64-bit words, for any vector of such words: each lane is a neuron, the input word is broadcast.
+// Layers over 64-bit words, for any vector of such words: each lane is a neuron, the input word is
+// broadcast.
 //
-// No sum ever runs across lanes, and a comparison with thresholds gives the output bits in their final order.
-// A vector type V brings the operations; it is included by the file of each instruction set, inside that
-// file's target region, so everything here has internal linkage.
+// No sum ever runs across lanes, and a comparison with thresholds gives the output bits in their
+// final order. A vector type V brings the operations; it is included by the file of each
+// instruction set, inside that file's target region, so everything here has internal linkage.
 //
-// What limits it: vector instructions. Plain xor, population count and add take three for each word of 64
-// columns. Matching two words at a time takes five: with x0 = a0^w0 and both xors a0^a1 and w0^w1 made
-// beforehand, the carry-save sum of (ones, x0, x1) is ones^(a0^a1)^(w0^w1), one three-input operation, and its
-// carry is x0 where the sum equals `ones`, else `ones`, another one; x1 itself is never formed. Only carries
-// are counted. So 2.5 for each word, and on a machine that starts two 512-bit operations per cycle 410 columns
-// per cycle and neuron against 341.
+// What limits it: vector instructions. Plain xor, population count and add take three for each word
+// of 64 columns. Matching two words at a time takes five: with x0 = a0^w0 and both xors a0^a1 and
+// w0^w1 made beforehand, the carry-save sum of (ones, x0, x1) is ones^(a0^a1)^(w0^w1), one
+// three-input operation, and its carry is x0 where the sum equals `ones`, else `ones`, another one;
+// x1 itself is never formed. Only carries are counted. So 2.5 for each word, and on a machine that
+// starts two 512-bit operations per cycle 410 columns per cycle and neuron against 341.
 #include "isa.h"
 
 namespace bnn {
@@ -60,8 +61,9 @@ class WordLayer final : public PackedLayer {
     }
 
   private:
-    // Takes the values of P windows by G vectors of neurons and sets output bits, which are zero before. Two: two
-    // planes. All pointers are copied first: what it stores could be anything to the compiler.
+    // Takes the values of P windows by G vectors of neurons and sets output bits, which are zero
+    // before. Two: two planes. All pointers are copied first: what it stores could be anything to
+    // the compiler.
     template <bool Two>
     struct Bits {
         uint64_t* out;
@@ -75,7 +77,9 @@ class WordLayer final : public PackedLayer {
             const int shift = row % 64;
             V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) {
                 V::PutGreater(values[p][g], lows + g * kLanes, word + p * step, shift + g * kLanes);
-                if (Two) V::PutGreater(values[p][g], highs + g * kLanes, word + p * step + 1, shift + g * kLanes);
+                if (Two)
+                    V::PutGreater(values[p][g], highs + g * kLanes, word + p * step + 1,
+                                  shift + g * kLanes);
             }
         }
     };
@@ -91,7 +95,8 @@ class WordLayer final : public PackedLayer {
                     int64_t lanes[kLanes];
                     V::Store(lanes, values[p][g]);
                     int32_t* to = out + int64_t{window + p} * kOutputs + row + g * kLanes;
-                    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int32_t>(lanes[i]) - offset;
+                    for (int i = 0; i < kLanes; ++i)
+                        to[i] = static_cast<int32_t>(lanes[i]) - offset;
                 }
         }
     };
@@ -110,8 +115,8 @@ class WordLayer final : public PackedLayer {
         }
     }
 
-    // Gathers as many windows as half an L1 cache holds, then goes through all neurons, a block of weights at
-    // a time: that block and the windows stay in L1.
+    // Gathers as many windows as half an L1 cache holds, then goes through all neurons, a block of
+    // weights at a time: that block and the windows stay in L1.
     template <class Op, class Sink>
     void RunPanels(const Windows& windows, const Sink& sink, PanelScratch* scratch) const {
         const int window_words = Op::kInputPlanes * words_;
@@ -122,7 +127,8 @@ class WordLayer final : public PackedLayer {
             const int count = windows.count - start < most ? windows.count - start : most;
             const int tiled = count / kTile * kTile;
             for (int i = 0; i < tiled; i += kTile)
-                Gather<Op, kTile>(windows, start + i, panel + i * window_words, scratch->counts + i);
+                Gather<Op, kTile>(windows, start + i, panel + i * window_words,
+                                  scratch->counts + i);
             for (int i = tiled; i < count; ++i)
                 Gather<Op, 1>(windows, start + i, panel + i * window_words, scratch->counts + i);
             constexpr int kRows = Op::kGroups * kLanes;
@@ -130,19 +136,20 @@ class WordLayer final : public PackedLayer {
             for (int row = 0; row < rows_; row += kRows) {
                 const uint64_t* weights = weights_.data() + row / kRows * block_words;
                 for (int i = 0; i < tiled; i += kTile)
-                    Op::template Tile<kTile>(*this, weights, panel + i * window_words, scratch->counts + i,
-                                             start + i, row, sink);
+                    Op::template Tile<kTile>(*this, weights, panel + i * window_words,
+                                             scratch->counts + i, start + i, row, sink);
                 for (int i = tiled; i < count; ++i)
-                    Op::template Tile<1>(*this, weights, panel + i * window_words, scratch->counts + i,
-                                         start + i, row, sink);
+                    Op::template Tile<1>(*this, weights, panel + i * window_words,
+                                         scratch->counts + i, start + i, row, sink);
             }
         }
     }
 
-    // Copies P windows into the panel in the order the operation reads them. The shapes of the largest layers
-    // are unrolled.
+    // Copies P windows into the panel in the order the operation reads them. The shapes of the
+    // largest layers are unrolled.
     template <class Op, int P>
-    V_INLINE void Gather(const Windows& windows, int first, uint64_t* panel, int32_t* counts) const {
+    V_INLINE void Gather(const Windows& windows, int first, uint64_t* panel,
+                         int32_t* counts) const {
         constexpr int kPlanes = Op::kInputPlanes;
         if (windows.rows == 3 && windows.run == 3 * kPlanes) {
             GatherRuns<Op, P>(windows, 3, 3 * kPlanes, first, panel, counts);
@@ -153,8 +160,8 @@ class WordLayer final : public PackedLayer {
         }
     }
     template <class Op, int P>
-    V_INLINE static void GatherRuns(const Windows& windows, int rows, int run, int first, uint64_t* panel,
-                                    int32_t* counts) {
+    V_INLINE static void GatherRuns(const Windows& windows, int rows, int run, int first,
+                                    uint64_t* panel, int32_t* counts) {
         const uint64_t* base = windows.base;
         const int64_t stride = windows.row_stride;
         for (int p = 0; p < P; ++p) {
@@ -169,12 +176,13 @@ class WordLayer final : public PackedLayer {
         }
     }
 
-    // ----- 1-bit inputs, 1-bit weights: how many agree ---------------------------------------------------
+    // 1-bit inputs, 1-bit weights: the value is how many agree.
 
     struct Match {
         static constexpr int kInputPlanes = 1, kWeightPlanes = 1, kGroups = 2;
 
-        // For each pair of words: a0 of every window, then a0^a1 of every window. An odd last word alone.
+        // For each pair of words: a0 of every window, then a0^a1 of every window. An odd last word
+        // alone.
         struct Arranger {
             uint64_t before = 0;  // the word before, where this is a pair's second
             uint64_t second = 0;  // all ones there
@@ -186,9 +194,33 @@ class WordLayer final : public PackedLayer {
             }
         };
 
+        // Counts a pair of words.
+        template <int P, bool First>
+        V_INLINE static void Pair(const uint64_t* weights, const uint64_t* inputs,
+                                  Reg (&ones)[P][kGroups], Reg (&count)[P][kGroups]) {
+            constexpr int G = kGroups, R = kGroups * kLanes;
+            Reg w0[G], w01[G];
+            V_UNROLL for (int g = 0; g < G; ++g) {
+                w0[g] = V::Load(weights + g * kLanes);
+                w01[g] = V::Load(weights + R + g * kLanes);
+            }
+            V_UNROLL for (int p = 0; p < P; ++p) {
+                const Reg a0 = V::Broadcast(inputs + p), a01 = V::Broadcast(inputs + P + p);
+                V_UNROLL for (int g = 0; g < G; ++g) {
+                    const Reg x0 = V::Xor(a0, w0[g]);
+                    const Reg sum = V::Xor3(ones[p][g], a01, w01[g]);
+                    // Where sum equals ones, x0 equals x1 and is the carry; elsewhere ones is.
+                    const Reg carry = V::WhereEqual(sum, ones[p][g], x0);
+                    count[p][g] = First ? V::CountBits(carry) : V::AddBits(count[p][g], carry);
+                    ones[p][g] = sum;
+                }
+            }
+        }
+
         template <int P, class Sink>
-        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
-                                  const int32_t*, int window, int row, const Sink& sink) {
+        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights,
+                                  const uint64_t* inputs, const int32_t*, int window, int row,
+                                  const Sink& sink) {
             constexpr int G = kGroups, R = kGroups * kLanes;
             // An odd last word begins the carry-save sum.
             const int pairs = layer.words_ / 2;
@@ -198,33 +230,19 @@ class WordLayer final : public PackedLayer {
                 const uint64_t* a = inputs + pairs * 2 * P;
                 V_UNROLL for (int p = 0; p < P; ++p) {
                     const Reg input = V::Broadcast(a + p);
-                    V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] = V::Xor(input, V::Load(w + g * kLanes));
+                    V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] =
+                        V::Xor(input, V::Load(w + g * kLanes));
                 }
             } else {
-                V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] = V::Zero();
+                V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g)
+                    ones[p][g] = V::Zero();
             }
-            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) count[p][g] = V::Zero();
-            for (int k = 0; k < pairs; ++k, weights += 2 * R, inputs += 2 * P) {
-                Reg w0[G], w01[G];
-                V_UNROLL for (int g = 0; g < G; ++g) {
-                    w0[g] = V::Load(weights + g * kLanes);
-                    w01[g] = V::Load(weights + R + g * kLanes);
-                }
-                V_UNROLL for (int p = 0; p < P; ++p) {
-                    const Reg a0 = V::Broadcast(inputs + p), a01 = V::Broadcast(inputs + P + p);
-                    V_UNROLL for (int g = 0; g < G; ++g) {
-                        const Reg x0 = V::Xor(a0, w0[g]);
-                        const Reg sum = V::Xor3(ones[p][g], a01, w01[g]);
-                        // Where sum equals ones, x0 equals x1 and is the carry; elsewhere ones is.
-                        const Reg carry = V::WhereEqual(sum, ones[p][g], x0);
-                        count[p][g] = V::AddBits(count[p][g], carry);
-                        ones[p][g] = sum;
-                    }
-                }
-            }
+            Pair<P, true>(weights, inputs, ones, count);
+            for (int k = 1; k < pairs; ++k)
+                Pair<P, false>(weights + k * 2 * R, inputs + k * 2 * P, ones, count);
             // The weights are stored inverted, so that what was counted are agreements.
-            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g)
-                ones[p][g] = V::Weighted(V::AddBits(V::Zero(), ones[p][g]), count[p][g]);
+            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] =
+                V::Weighted(V::CountBits(ones[p][g]), count[p][g]);
             sink.Put(window, row, ones);
         }
     };
@@ -237,14 +255,15 @@ class WordLayer final : public PackedLayer {
             uint64_t* block = &weights_[size_t(row / R) * R * words_];
             const int lane = row % R;
             for (int k = 0; k < words_; ++k) {
-                // Word k of a pair's second half holds the xor of both; inverting cancels out there.
+                // Word k of a pair's second half holds the xor of both; inverting cancels out
+                // there.
                 const bool second = k % 2;
                 block[size_t(k) * R + lane] = second ? sign[k - 1] ^ sign[k] : ~sign[k];
             }
         }
     }
 
-    // ----- 2-bit inputs, 1-bit weights: signed sum -----------------------------------------------------------
+    // 2-bit inputs, 1-bit weights: the value is the signed sum.
 
     struct Signed {
         static constexpr int kInputPlanes = 2, kWeightPlanes = 1, kGroups = 2;
@@ -261,18 +280,19 @@ class WordLayer final : public PackedLayer {
         };
 
         template <int P, class Sink>
-        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
-                                  const int32_t* nonzero, int window, int row, const Sink& sink) {
+        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights,
+                                  const uint64_t* inputs, const int32_t* nonzero, int window,
+                                  int row, const Sink& sink) {
             constexpr int G = kGroups, R = kGroups * kLanes;
             Reg ones[P][G], count[P][G];
-            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g)
-                ones[p][g] = count[p][g] = V::Zero();
+            V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] =
+                count[p][g] = V::Zero();
             int k = 0;
             if (layer.words_ % 2) {  // an odd first word begins the carry-save sum
                 V_UNROLL for (int p = 0; p < P; ++p) {
                     const Reg sign = V::Broadcast(inputs + p), some = V::Broadcast(inputs + P + p);
-                    V_UNROLL for (int g = 0; g < G; ++g)
-                        ones[p][g] = V::Agree(some, sign, V::Load(weights + g * kLanes));
+                    V_UNROLL for (int g = 0; g < G; ++g) ones[p][g] =
+                        V::Agree(some, sign, V::Load(weights + g * kLanes));
                 }
                 k = 1, weights += R, inputs += 2 * P;
             }
@@ -283,10 +303,13 @@ class WordLayer final : public PackedLayer {
                     w1[g] = V::Load(weights + R + g * kLanes);
                 }
                 V_UNROLL for (int p = 0; p < P; ++p) {
-                    const Reg sign0 = V::Broadcast(inputs + p), some0 = V::Broadcast(inputs + P + p);
-                    const Reg sign1 = V::Broadcast(inputs + 2 * P + p), some1 = V::Broadcast(inputs + 3 * P + p);
+                    const Reg sign0 = V::Broadcast(inputs + p),
+                              some0 = V::Broadcast(inputs + P + p);
+                    const Reg sign1 = V::Broadcast(inputs + 2 * P + p),
+                              some1 = V::Broadcast(inputs + 3 * P + p);
                     V_UNROLL for (int g = 0; g < G; ++g) {
-                        const Reg x0 = V::Agree(some0, sign0, w0[g]), x1 = V::Agree(some1, sign1, w1[g]);
+                        const Reg x0 = V::Agree(some0, sign0, w0[g]),
+                                  x1 = V::Agree(some1, sign1, w1[g]);
                         count[p][g] = V::AddBits(count[p][g], V::Majority(ones[p][g], x0, x1));
                         ones[p][g] = V::Xor3(ones[p][g], x0, x1);
                     }
@@ -294,7 +317,7 @@ class WordLayer final : public PackedLayer {
             }
             // Agreements less disagreements: twice the former less all that are not zero.
             V_UNROLL for (int p = 0; p < P; ++p) V_UNROLL for (int g = 0; g < G; ++g) {
-                const Reg agree = V::Weighted(V::AddBits(V::Zero(), ones[p][g]), count[p][g]);
+                const Reg agree = V::Weighted(V::CountBits(ones[p][g]), count[p][g]);
                 ones[p][g] = V::TwiceLess(agree, nonzero[p]);
             }
             sink.Put(window, row, ones);
@@ -306,30 +329,34 @@ class WordLayer final : public PackedLayer {
         weights_.resize(size_t(rows_) * words_);
         for (int row = 0; row < rows_; ++row)
             for (int k = 0; k < words_; ++k)
-                weights_[(size_t(row / R) * words_ + k) * R + row % R] = params.sign[size_t(row) * words_ + k];
+                weights_[(size_t(row / R) * words_ + k) * R + row % R] =
+                    params.sign[size_t(row) * words_ + k];
     }
 
-    // ----- 2-bit inputs, 2-bit weights: signed sum -----------------------------------------------------------
+    // 2-bit inputs, 2-bit weights: the value is the signed sum and 64 for each word.
 
-    // A product p is -1, 0 or +1; p+1 = (p > 0) + (p >= 0), two bits to be counted. With b = "neither factor is
-    // zero", their xor is not b and, where b, both are "the signs agree": so the carry-save sum of (ones, both
-    // bits) is ones xor not b, and its carry is "agree" where b, else ones. The value is the sum of p+1 over all
-    // columns, 64 for each word more than the signed sum; the bounds allow for that.
+    // A product p is -1, 0 or +1; p+1 = (p > 0) + (p >= 0), two bits to be counted. With b =
+    // "neither factor is zero", their xor is not b and, where b, both are "the signs agree": so the
+    // carry-save sum of (ones, both bits) is ones xor not b, and its carry is "agree" where b, else
+    // ones. The value is the sum of p+1 over all columns, 64 for each word more than the signed
+    // sum; the bounds allow for that.
     struct Ternary {
         static constexpr int kInputPlanes = 2, kWeightPlanes = 2, kGroups = 1;
 
         using Arranger = typename Signed::Arranger;
 
         template <int P, class Sink>
-        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights, const uint64_t* inputs,
-                                  const int32_t*, int window, int row, const Sink& sink) {
+        V_INLINE static void Tile(const WordLayer& layer, const uint64_t* weights,
+                                  const uint64_t* inputs, const int32_t*, int window, int row,
+                                  const Sink& sink) {
             constexpr int R = kLanes;
             Reg ones[P], twos[P], count[P];
             V_UNROLL for (int p = 0; p < P; ++p) ones[p] = twos[p] = count[p] = V::Zero();
             int k = 0;
             if (layer.words_ % 2) {
                 const Reg sign = V::Load(weights), some = V::Load(weights + R);
-                V_UNROLL for (int p = 0; p < P; ++p) twos[p] = Carry(inputs, p, P, sign, some, &ones[p]);
+                V_UNROLL for (int p = 0; p < P; ++p) twos[p] =
+                    Carry(inputs, p, P, sign, some, &ones[p]);
                 k = 1, weights += 2 * R, inputs += 2 * P;
             }
             for (; k < layer.words_; k += 2, weights += 4 * R, inputs += 4 * P) {
@@ -343,15 +370,14 @@ class WordLayer final : public PackedLayer {
                 }
             }
             Reg values[P][1];
-            V_UNROLL for (int p = 0; p < P; ++p)
-                values[p][0] =
-                    V::Weighted(V::AddBits(V::Zero(), ones[p]), V::AddBits(V::Zero(), twos[p]), count[p]);
+            V_UNROLL for (int p = 0; p < P; ++p) values[p][0] =
+                V::Weighted(V::CountBits(ones[p]), V::CountBits(twos[p]), count[p]);
             sink.Put(window, row, values);
         }
 
         // Adds a word's products to `ones` and returns the carries.
-        V_INLINE static Reg Carry(const uint64_t* inputs, int p, int stride, Reg weight_sign, Reg weight_some,
-                                  Reg* ones) {
+        V_INLINE static Reg Carry(const uint64_t* inputs, int p, int stride, Reg weight_sign,
+                                  Reg weight_some, Reg* ones) {
             const Reg sign = V::Broadcast(inputs + p), some = V::Broadcast(inputs + stride + p);
             const Reg both = V::And(some, weight_some);
             const Reg plus = V::Agree(both, sign, weight_sign);

@@ -1,5 +1,5 @@
-// Planes of colours to levels side by side, with the byte shuffles that AVX2 and AVX-512 machines share. Included
-// inside a target region, so everything here has internal linkage.
+// Planes of colours to levels side by side, with the byte shuffles that AVX2 and AVX-512 machines
+// share. Included inside a target region, so everything here has internal linkage.
 #include <immintrin.h>
 
 #include "isa.h"
@@ -7,7 +7,8 @@
 namespace bnn {
 namespace {
 
-// Which byte of 16 pixels of a channel stands where in the 48 bytes they become; 0x80 for the other channels'.
+// Which byte of 16 pixels of a channel stands where in the 48 bytes they become; 0x80 for the other
+// channels'.
 struct Interleaving {
     alignas(16) unsigned char from[3][3][16];  // [channel][sixteen of the result][byte]
 };
@@ -34,8 +35,8 @@ inline void ShuffledLevels(const uint8_t* planes, unsigned char* image) {
             const __m128i more = _mm_and_si128(_mm_cmpgt_epi8(_mm_setzero_si128(), pixels), one);
             const __m128i levels = _mm_adds_epu8(pixels, more);
             for (int part = 0; part < 3; ++part) {
-                const __m128i from =
-                    _mm_load_si128(reinterpret_cast<const __m128i*>(kInterleaving.from[channel][part]));
+                const __m128i from = _mm_load_si128(
+                    reinterpret_cast<const __m128i*>(kInterleaving.from[channel][part]));
                 out[part] = _mm_or_si128(out[part], _mm_shuffle_epi8(levels, from));
             }
         }

@@ -1,4 +1,5 @@
-// The bnn C ABI for C and C++, exported. The declarations are in the .abi.h files, which cffi reads too.
+// The bnn C ABI for C and C++, exported. The declarations are in the .abi.h files, which cffi reads
+// too.
 #ifndef ACCEL_NATIVE_BNN_H_
 #define ACCEL_NATIVE_BNN_H_
 

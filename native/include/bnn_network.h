@@ -11,7 +11,7 @@ namespace bnn {
 
 using Layer = accel_bnn_layer;
 
-constexpr int kOutputs = 64;    // neurons of every last layer
+constexpr int kOutputs = 64;  // neurons of every last layer
 constexpr int kMaxLayers = 9;
 constexpr int kRecordLabel = 1;  // bytes before the planes of a CIFAR-10 record
 

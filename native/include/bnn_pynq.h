@@ -1,4 +1,5 @@
-// The bnn_pynq C ABI for C and C++, exported. The declarations are in the .abi.h files, which cffi reads too.
+// The bnn_pynq C ABI for C and C++, exported. The declarations are in the .abi.h files, which cffi
+// reads too.
 #ifndef ACCEL_NATIVE_BNN_PYNQ_H_
 #define ACCEL_NATIVE_BNN_PYNQ_H_
 
@@ -11,8 +12,8 @@ extern "C" {
 // A push marks every declaration for export: the .abi.h files may hold no macro, hence no
 // attribute.
 #pragma GCC visibility push(default)
-#include "bnn_pynq.abi.h"
 #include "bnn_ext.abi.h"
+#include "bnn_pynq.abi.h"
 #pragma GCC visibility pop
 
 #ifdef __cplusplus
