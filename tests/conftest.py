@@ -11,7 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_OURS = ("DEVICE", "ACCEL_SIM_DEVICES", "ACCEL_GZIP_LIBRARY", "ACCEL_GZIP_XCLBIN", "ACCEL_GZIP_SIM_QUIRKS")
+_OURS = (
+    "DEVICE",
+    "ACCEL_SIM_DEVICES",
+    "ACCEL_GZIP_LIBRARY",
+    "ACCEL_GZIP_XCLBIN",
+    "ACCEL_GZIP_SIM_QUIRKS",
+    "ACCEL_BNN_ISA",
+    "ACCEL_BNN_LIBRARY_DIR",
+    "ACCEL_BNN_PARAMS_DIR",
+    "BOARD",
+)
+
+# Before numpy is imported: on busy cores, OpenBLAS's threads wait for each other thirty times longer than one of
+# them alone needs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -182,7 +182,7 @@ void ScratchPool::Give(std::unique_ptr<Scratch> scratch) {
 }
 
 const Isa* ChooseIsa(const char* name, std::string* error) {
-    const char* wanted = name && *name ? name : getenv("ACCEL_BNN_ISA");
+    const char* wanted = name ? name : getenv("ACCEL_BNN_ISA");
     std::string supported;
     for (const Isa* isa : kIsas) {
         if (!isa->supported()) {
@@ -192,7 +192,7 @@ const Isa* ChooseIsa(const char* name, std::string* error) {
             }
             continue;
         }
-        if (!wanted || !*wanted || strcmp(wanted, isa->name) == 0) return isa;
+        if (!wanted || (!name && !*wanted) || strcmp(wanted, isa->name) == 0) return isa;
         supported += std::string(supported.empty() ? "" : ", ") + isa->name;
     }
     if (error->empty()) *error = std::string("there is no instruction set ") + wanted;

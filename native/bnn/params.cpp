@@ -46,12 +46,13 @@ class File {
     File(const File&) = delete;
     File& operator=(const File&) = delete;
 
-    // Its size; -1 with errno set when it is no regular file that can be read.
+    // Its size; -1 with errno set when it is no regular file that can be read: ENODATA for a pipe
+    // or a device node.
     int64_t Size() const {
         struct stat status;
         if (fd_ < 0 || fstat(fd_, &status) != 0) return -1;
         if (S_ISREG(status.st_mode)) return status.st_size;
-        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+        errno = S_ISDIR(status.st_mode) ? EISDIR : ENODATA;
         return -1;
     }
 
@@ -119,7 +120,8 @@ class Reader {
         out->words = (layer.columns + 63) / 64;
         out->sign.assign(size_t(layer.rows) * out->words, 0);
         out->nonzero.assign(size_t(layer.rows) * out->words, 0);
-        folds_found_ = -1;
+        first_file_.clear();
+        folds_found_ = NeuronFolds(layer);
         for (int pe = 0; pe < layer.pe; ++pe) {
             const std::string name = FileName(index, pe, Content::kWeights);
             if (!ReadWords(index, name, Content::kWeights) || !Unpack(name, pe, out)) return false;
@@ -137,7 +139,7 @@ class Reader {
             }
             SetThresholds(raw, out);
         }
-        if (folds_found_ >= 0) WarnOfPadding(index);
+        if (folds_found_ < NeuronFolds(layer)) WarnOfPadding(index);
         return true;
     }
 
@@ -150,11 +152,10 @@ class Reader {
         const std::string path = Join(folder_, name);
         const File file(path);
         const int64_t size = file.Size();
-        if (size < 0) return Fail("cannot read parameter file " + path + ": " + strerror(errno));
-        if (sizes_ == Sizes::kChecked && !SizeFits(index, content, size))
-            return Fail("parameter file " + path + " has " + std::to_string(size) +
-                        " bytes, expected " + std::to_string(wanted) + " for layer " +
-                        std::to_string(index) + " of " + network_.facts.name);
+        if (size < 0)
+            return Fail("cannot read parameter file " + path + ": " +
+                        (errno == ENODATA ? "not a regular file" : strerror(errno)));
+        if (sizes_ == Sizes::kChecked && !CheckSize(index, content, path, size)) return false;
         bytes_.assign(wanted, 0);
         if (file.Read(bytes_.data(), std::min(size, wanted)) < 0)
             return Fail("cannot read parameter file " + path + ": " + strerror(errno));
@@ -163,20 +164,26 @@ class Reader {
         return true;
     }
 
-    // Whether a file may have this size: the nominal one; or, in the last layer, that of fewer
-    // neurons (whole folds), the same in all the layer's files.
-    bool SizeFits(int index, Content content, int64_t size) {
+    // A file must have its nominal size; or, in the last layer, that of fewer neurons (whole
+    // folds), the same in all the layer's files.
+    bool CheckSize(int index, Content content, const std::string& path, int64_t size) {
         const Layer& layer = network_.layers[index];
         const int64_t fold_bytes = Words(layer, content) / NeuronFolds(layer) * kWordBytes;
-        if (!IsLast(index)) return size == fold_bytes * NeuronFolds(layer);
         const int64_t folds = size / fold_bytes;
-        if (size % fold_bytes || folds < 1 || folds > NeuronFolds(layer)) return false;
-        if (first_fold_check_ != index) {
-            first_fold_check_ = index;
-            folds_of_first_ = folds;
-            if (folds < NeuronFolds(layer)) folds_found_ = folds;
+        const bool fewer = IsLast(index) && folds >= 1 && folds < NeuronFolds(layer);
+        if (size % fold_bytes || (folds != NeuronFolds(layer) && !fewer))
+            return Fail("parameter file " + path + " has " + std::to_string(size) +
+                        " bytes, expected " + std::to_string(fold_bytes * NeuronFolds(layer)) +
+                        " for layer " + std::to_string(index) + " of " + network_.facts.name);
+        if (first_file_.empty()) {
+            first_file_ = path;
+            folds_found_ = folds;
         }
-        return folds == folds_of_first_;
+        if (folds != folds_found_)
+            return Fail("parameter file " + path + " has " + std::to_string(size) + " bytes, for " +
+                        std::to_string(folds * layer.pe) + " neurons, but " + first_file_ +
+                        " is for " + std::to_string(folds_found_ * layer.pe));
+        return true;
     }
 
     void WarnOfPadding(int index) {
@@ -261,9 +268,8 @@ class Reader {
     std::string warning_;
     std::vector<unsigned char> bytes_;
     std::vector<uint64_t> words_;
-    int64_t folds_found_ = -1;    // neuron folds in a layer's short files; -1: none is short
-    int64_t folds_of_first_ = 0;  // neuron folds in the first file of layer first_fold_check_
-    int first_fold_check_ = -1;
+    std::string first_file_;   // of the layer that is being read
+    int64_t folds_found_ = 0;  // neuron folds in it
 };
 
 // Whether a folder has all files of a network in their nominal sizes.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,6 +76,11 @@ class InputFile {
         }
         return done;
     }
+    // Its length; `unknown` for a pipe.
+    int64_t BytesOr(int64_t unknown) const {
+        struct stat status;
+        return fstat(fd_, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : unknown;
+    }
     const char* path() const { return path_; }
 
   private:
@@ -101,9 +107,7 @@ class Images {
         const int64_t got = file_.Read(block_.data(), count * stride_);
         std::fill(block_.begin() + got, block_.end(), uint8_t{0});
         missing_ += (count * stride_ - got) / stride_;
-        if (missing_ > kMostMissing)
-            throw Failure{std::string(file_.path()) +
-                          " ends long before the images its header promises"};
+        CheckMissing(missing_);
         left_ -= count;
         return count;
     }
@@ -119,6 +123,12 @@ class Images {
             throw Failure{name + " has images of " + std::to_string(rows) + " x " +
                           std::to_string(columns) + ", expected 28 x 28"};
         left_ = Number(header + 4);
+        CheckMissing(left_ - (file_.BytesOr(INT64_MAX) - kIdxHeaderBytes) / stride_);
+    }
+    void CheckMissing(int64_t images) const {
+        if (images > kMostMissing)
+            throw Failure{std::string(file_.path()) +
+                          " ends long before the images its header promises"};
     }
     static uint32_t Number(const uint8_t* at) {
         return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | at[3];

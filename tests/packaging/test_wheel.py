@@ -13,7 +13,14 @@ from accel_sdk.ffi import native_file
 pytestmark = pytest.mark.packaging
 
 
-@pytest.mark.parametrize("name", ["libxfzlib_sim.so", "gzip.abi.h", "gzip_ext.abi.h"])
+_NATIVE = [
+    *("libxfzlib_sim.so", "gzip.abi.h", "gzip_ext.abi.h"),
+    *("libaccel_bnn.so", "bnn.abi.h", "bnn_pynq.abi.h", "bnn_ext.abi.h"),
+    *(f"python_sw-{name}-pynqZ1-Z2.so" for name in ("cnvW1A1", "cnvW1A2", "cnvW2A2", "lfcW1A1", "lfcW1A2")),
+]
+
+
+@pytest.mark.parametrize("name", _NATIVE)
 def test_native_files_are_installed(name: str) -> None:
     assert native_file(name).is_file()
 
@@ -29,6 +36,9 @@ def test_entry_points() -> None:
     found = {(entry.group, entry.name) for entry in metadata.distribution("accel-sdk").entry_points}
     assert ("accel_sdk.drivers", "gzip.isal") in found
     assert ("accel_sdk.drivers", "gzip.vitis") in found
+    assert ("accel_sdk.drivers", "bnn.native") in found
+    assert ("accel_sdk.drivers", "bnn.library") in found
+    assert ("accel_sdk.kernels", "bnn") in found
     assert ("accel_sdk.kernels", "gzip") in found
     assert ("accel_sdk.kernels", "gunzip") in found
     assert ("pytest11", "accel_sdk") in found
@@ -36,7 +46,7 @@ def test_entry_points() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["dask", "distributed", "pyarrow", "numpy", "rich", "click", "cffi", "isal"]
+    "module", ["dask", "distributed", "pyarrow", "numpy", "rich", "click", "cffi", "isal", "PIL"]
 )
 def test_importing_the_sdk_is_light(module: str) -> None:
     code = f"import accel_sdk, sys; sys.exit('{module}' in sys.modules)"
@@ -44,7 +54,7 @@ def test_importing_the_sdk_is_light(module: str) -> None:
 
 
 def test_listing_devices_loads_no_native_code() -> None:
-    loaded = "{'cffi', 'isal', 'dask'} & set(sys.modules)"
+    loaded = "{'cffi', 'isal', 'dask', 'numpy', 'pyarrow'} & set(sys.modules)"
     code = f"import accel_sdk, sys; accel_sdk.devices(); sys.exit(bool({loaded}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -154,7 +154,7 @@ def test_random_networks_on_every_instruction_set(network: str, style: Style, tm
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
     style=st.sampled_from(STYLES),

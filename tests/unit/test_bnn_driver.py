@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -102,6 +103,9 @@ def test_a_folder_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("ACCEL_BNN_LIBRARY_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(LibraryLoadError, match=r"nowhere is no folder \(from ACCEL_BNN_LIBRARY_DIR\)"):
         library_path("cnvW1A1", Kind.SIMULATED)
+    monkeypatch.delenv("ACCEL_BNN_LIBRARY_DIR")
+    with pytest.raises(LibraryLoadError, match="set ACCEL_BNN_LIBRARY_DIR"):
+        library_path("cnvW1A1", Kind.HARDWARE)
     assert _names(LibraryDriver()) == ["sim:0", "sim:1"], "listing never fails"
 
 
@@ -198,6 +202,28 @@ def test_nothing_is_left_of_a_program_that_ends_while_parameters_are_unpacked(tm
         )
         assert done.returncode == 0
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_neurons_that_are_missing_are_told_once(
+    packed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = tmp_path / "params"
+    with open_params("random", network("lfcW1A1")) as made:
+        shutil.copytree(made.folder, params)
+    for pe in range(16):
+        os.truncate(params / f"3-{pe}-weights.bin", 3 * 128 * 8)
+        os.truncate(params / f"3-{pe}-thres.bin", 3 * 8)
+    if packed:
+        params = Path(shutil.make_archive(str(tmp_path / "set"), "tar", tmp_path, "params"))
+    kernel = Bnn("lfcW1A1", params)
+    with caplog.at_level(logging.WARNING):
+        (work,) = kernel.plan(np.zeros((28, 28), np.uint8), [1.0])
+        for _ in range(2):
+            NativeDriver().open(work.kernel, Device("cpu:0", Kind.CPU)).close()
+    (record,) = caplog.records
+    text = "layer 3 has parameters for 48 of its 64 neurons; the others read as zero"
+    assert record.getMessage() == f"{params}: {text}"
 
 
 # --- statuses -------------------------------------------------------------------------------------

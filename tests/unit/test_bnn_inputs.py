@@ -389,6 +389,7 @@ _IDX = _idx3(_grey(3))
         (_IDX[:3], CorruptStreamError, "ends at byte 3, within the idx3 header"),
         (b"", CorruptStreamError, "ends at byte 0, within the idx3 header"),
         (bytes(3073), CorruptStreamError, "begins with 0x00000000"),
+        (gzip.compress(gzip.compress(_IDX)), CorruptStreamError, "begins with 0x1f8b"),
     ],
 )
 def test_idx3_files_that_are_wrong(

@@ -94,7 +94,7 @@ def test_wrong_parameters_are_found_before_any_device_is_opened(tmp_path: Path) 
     with open_params("random", network("cnvW1A2")) as made:
         shutil.copytree(made.folder, tmp_path / "set")
     image = np.zeros((32, 32, 3), np.uint8)
-    with pytest.raises(DataError, match="cnvW1A1 needs 64; the files fit network cnvW1A2$"):
+    with pytest.raises(DataError, match=r"cnvW1A1 needs 32; the files fit network cnvW1A2$"):
         Bnn("cnvW1A1", tmp_path / "set").plan(image, [1.0])
     (tmp_path / "set" / "classes.txt").unlink()
     with pytest.raises(DataError, match=r"classes\.txt is missing"):

@@ -167,7 +167,7 @@ def test_pictures_without_a_name_for_it(tmp_path: Path) -> None:
     for kind in ("PNG", "GIF", "JPEG", "TIFF", "WEBP"):
         file = _picture(tmp_path / "picture", 0, kind)
         assert _levels(file, CNV) == [0]
-        assert _levels(file.read_bytes(), LFC) == [0]
+        assert _levels(file, LFC) == [0]
 
 
 def test_chunks_of_many_pictures(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ void TestDamagedFiles() {
         Handle handle(subject.naive.facts.name, nullptr);
         CHECK(handle.Load(subject.folder) == ACCEL_BNN_OK);
         const int descriptors = CountDescriptors();
-        for (int round = 0; round < (network == 2 ? 15 : 40); ++round) {
+        for (int round = 0; round < (network == 2 ? 8 : 30); ++round) {
             const size_t layer = random.Below(3) ? subject.naive.layers.size() - 1
                                                  : random.Below(subject.naive.layers.size());
             const accel_bnn_layer& facts = subject.naive.layers[layer].facts;
