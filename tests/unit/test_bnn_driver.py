@@ -204,6 +204,33 @@ def test_nothing_is_left_of_a_program_that_ends_while_parameters_are_unpacked(tm
         assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_goes_when_the_next_one_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "from accel_drivers.bnn._params import open_params\n"
+        "from accel_drivers.bnn import network\n"
+        "with open_params('random', network('cnvW1A1')):\n"
+        "    print('here', flush=True); input()\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"here\n"
+        (folder,) = tmp_path.iterdir()
+        os.utime(folder, (0, 0))
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with open_params("random", network("cnvW1A1")) as made:
+            assert folder.is_dir(), "its process lives"
+            assert made.folder != folder
+        holder.kill()
+    assert list(tmp_path.iterdir()) == [folder]
+    with open_params("random", network("cnvW1A1")) as made:
+        assert list(tmp_path.iterdir()) == [made.folder]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_neurons_that_are_missing_are_told_once(
     packed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture

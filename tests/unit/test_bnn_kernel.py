@@ -48,6 +48,12 @@ def test_unknown_networks(name: Any) -> None:
         Bnn(name, "random")
 
 
+@pytest.mark.parametrize("params", [None, 5, b"folder"])
+def test_parameters_that_can_be_none(params: Any) -> None:
+    with pytest.raises(DataError, match="params must be a path or a name, not"):
+        Bnn("cnvW1A1", params)
+
+
 def test_unknown_decisions() -> None:
     with pytest.raises(DataError, match="decision must be multiple or argmax, not 'single'"):
         Bnn("cnvW1A1", "random", decision="single")  # type: ignore[arg-type]
@@ -271,14 +277,18 @@ def test_detail_changes_nothing_for_an_lfc() -> None:
     assert _run(Bnn("lfcW1A2", "random", detail=True), images).equals(plain)
 
 
-def test_no_score_above_zero() -> None:
+def test_no_score_above_zero(tmp_path: Path) -> None:
     """The case in which the two decisions differ: no score is above 0."""
-    images = np.random.default_rng(1).integers(0, 256, (400, 32, 32, 3), np.uint8)
-    kernel = Bnn("cnvW2A2", "random", detail=True)
+    images = np.random.default_rng(1).integers(0, 256, (100, 32, 32, 3), np.uint8)
+    with open_params("random", network("cnvW2A2")) as made:
+        shutil.copytree(made.folder, tmp_path / "set")
+    (tmp_path / "set" / "classes.txt").write_text("a\nb\n")
+    kernel = Bnn("cnvW2A2", tmp_path / "set", detail=True)
     multiple, argmax = (_run(replace(kernel, decision=rule), images) for rule in ("multiple", "argmax"))
     scores = np.array(multiple["scores"].to_pylist())
     assert argmax["scores"].equals(multiple["scores"])
     none = scores.max(axis=1) <= 0
+    assert 5 < np.count_nonzero(none & (scores[:, 1] > scores[:, 0])) < 95
     np.testing.assert_array_equal(argmax["class_index"].to_numpy(), scores.argmax(axis=1))
     np.testing.assert_array_equal(
         multiple["class_index"].to_numpy(), np.where(none, 0, scores.argmax(axis=1))

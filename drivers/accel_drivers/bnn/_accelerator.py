@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from accel_drivers.bnn import _images, _results
-from accel_drivers.bnn._images import Images, Pixels
+from accel_drivers.bnn._images import Images, Pixels, Scratch
 from accel_drivers.bnn._kernel import Bnn
 from accel_drivers.bnn._networks import network
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-_log = logging.getLogger(__name__)
 
 
 class Classifier(Accelerator[Images, "pa.Table"]):
@@ -38,7 +34,7 @@ class Classifier(Accelerator[Images, "pa.Table"]):
         self._bnn = kernel
         self._class_names = class_names
         self._network = network(kernel.network)
-        self._scratch = bytearray()
+        self._scratch = Scratch()
 
     def _run(self, chunk: Images) -> pa.Table:
         if isinstance(chunk, Images):
@@ -46,21 +42,16 @@ class Classifier(Accelerator[Images, "pa.Table"]):
         return self._bnn.merge(self._classified(part) for part in self._bnn.split(chunk, [1.0]))
 
     def _classified(self, chunk: Images) -> pa.Table:
-        pixels = self._load(chunk)
-        classes, scores = self._classify(pixels)
-        return _results.table(
-            classes, self._class_names, scores=scores, labels=pixels.labels, skipped=pixels.bad
-        )
-
-    def _load(self, chunk: Images) -> Pixels:
-        if len(self._scratch) < chunk.nbytes:  # made anew: the old one may still be looked at
-            self._scratch = bytearray(chunk.nbytes)
-        return _images.load(
+        pixels = _images.load(
             chunk,
             self._network,
             invert=self._bnn.invert,
             skip_bad=self._bnn.skip_bad,
             scratch=self._scratch,
+        )
+        classes, scores = self._classify(pixels)
+        return _results.table(
+            classes, self._class_names, scores=scores, labels=pixels.labels, skipped=pixels.bad
         )
 
     @abstractmethod

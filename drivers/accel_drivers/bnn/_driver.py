@@ -80,6 +80,8 @@ def library_path(network: str, kind: Kind) -> Path:
         If there is none, or several and ``$BOARD`` does not say which.
     """
     folder = _library_folder()
+    if folder is None and kind is Kind.HARDWARE:
+        raise LibraryLoadError("no folder of hardware libraries is named", hint=f"set {LIBRARY_VARIABLE}")
     if folder is not None:
         prefix = _PREFIX[kind]
         found = sorted(folder.glob(f"{prefix}-{network}-*.so"))

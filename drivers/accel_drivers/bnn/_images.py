@@ -15,7 +15,7 @@ from accel_drivers.bnn import _pictures
 from accel_drivers.bnn._abi import Layout
 from accel_drivers.bnn._inputs import PICTURES, PIXELS, RECORDS, Item, Run, Stream, expand
 from accel_drivers.bnn._networks import Network
-from accel_sdk.data import Blob, Carrier, MemoryBlob, chunk_sizes
+from accel_sdk.data import Blob, Carrier, FileBlob, MemoryBlob, chunk_sizes
 from accel_sdk.errors import DataError
 
 if TYPE_CHECKING:
@@ -185,8 +185,23 @@ class Pixels:
         return records.reshape(-1).data
 
 
+class Scratch:
+    """Memory that files are read into, kept from one chunk to the next: new memory costs page faults."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def view(self, blob: Blob) -> memoryview:
+        """Return a blob's bytes; those of a file are valid until the next one is read."""
+        if not isinstance(blob, FileBlob):
+            return blob.view()
+        if len(self._memory) < blob.nbytes:  # made anew, because the old one may still be looked at
+            self._memory = bytearray(blob.nbytes)
+        return blob.view(self._memory)
+
+
 def load(
-    chunk: Images, of: Network, *, invert: bool, skip_bad: bool, scratch: bytearray | None = None
+    chunk: Images, of: Network, *, invert: bool, skip_bad: bool, scratch: Scratch | None = None
 ) -> Pixels:
     """Read the images of a chunk.
 
@@ -197,7 +212,7 @@ def load(
     skip_bad
         Leave pictures out that cannot be read, with a warning.
     scratch
-        Files are read into this.
+        A file is read into this.
 
     Raises
     ------
@@ -206,8 +221,10 @@ def load(
     """
     if chunk.layout == PICTURES:
         return _decoded(chunk, of, invert=invert, skip_bad=skip_bad)
-    views = [blob.view(scratch) for blob in chunk.content[:1]] + [blob.view() for blob in chunk.content[1:]]
-    data = views[0] if len(views) == 1 else memoryview(b"".join(views))
+    if len(chunk.content) == 1:
+        data = (scratch or Scratch()).view(chunk.content[0])
+    else:
+        data = memoryview(b"".join(blob.view() for blob in chunk.content))
     if chunk.layout != RECORDS:
         return Pixels(data, Layout.PIXELS, chunk.count, chunk.labels, {})
     return Pixels(data, Layout.RECORDS, chunk.count, np.frombuffer(data, np.uint8)[:: of.record_bytes], {})

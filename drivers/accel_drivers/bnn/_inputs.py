@@ -8,9 +8,9 @@ How a file's kind is told, for a CNV, in this order:
 
 For an LFC: idx3 by its magic number, gzipped idx3 by gzip's; then as 2; anything else is an error.
 
-Bytes in memory are told the same way, without the names. A pipe holds records (CNV) or idx3, also gzipped
-(LFC). A folder is its pictures, sorted by name; if it has none and the network is a CNV, its ``.bin``,
-``.record`` and ``.records`` files.
+Bytes in memory and what comes through a pipe are records for a CNV; for an LFC idx3, also gzipped. A folder
+is its pictures, sorted by name; if it has none and the network is a CNV, its ``.bin``, ``.record`` and
+``.records`` files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Union, cast
 
@@ -133,7 +133,7 @@ def expand(data: object, of: Network, most: int) -> Iterator[Item]:
         stream = cast(BinaryIO, data)
         yield Stream(_stream_runs(stream, of, most, str(getattr(stream, "name", _STREAM))), None)
     else:
-        yield _content(as_blob(data), of, most, None)
+        yield _bytes(as_blob(data), of, most)
 
 
 def count(data: object, of: Network) -> int | None:
@@ -166,7 +166,7 @@ def _array(array: NDArray[np.uint8], of: Network, most: int) -> Item:
     if array.dtype.name != "uint8":
         raise ShapeError(f"images must be uint8, 0 to 255, not {array.dtype.name}", hint=_wanted(of))
     if array.ndim == 1:  # a file's content that somebody read with numpy
-        return _content(as_blob(array), of, most, None)
+        return _bytes(as_blob(array), of, most)
     if array.shape == of.shape:
         array = array[None]
     if array.shape[1:] == of.shape:
@@ -191,7 +191,7 @@ def _path(path: Path, of: Network, most: int) -> Iterator[Item]:
         if stat.S_ISDIR(status.st_mode):
             yield from _folder(path, of, most)
         elif stat.S_ISREG(status.st_mode):
-            yield _content(_file_blob(path, status), of, most, path)
+            yield _file(_file_blob(path, status), of, most, path)
         else:
             yield Stream(_pipe_runs(path, of, most), None)
     except OSError as error:
@@ -225,65 +225,64 @@ def _is_picture(file: Path) -> bool:
         return _pictures.has_signature(opened.read(_pictures.SIGNATURE_BYTES))
 
 
-def _content(blob: Blob, of: Network, most: int, path: Path | None) -> Item:
-    """Return a file's or buffer's images, told by its name and first bytes."""
-    label = str(path) if path else _MEMORY
-    suffix = path.suffix.lower() if path else ""
+def _bytes(blob: Blob, of: Network, most: int) -> Item:
+    """Return the images in bytes: records for a CNV, idx3 for an LFC."""
+    if of.has_scores:
+        return _records(blob, of, _MEMORY)
+    return _idx_images(blob, of, most, _MEMORY, _head(blob))
+
+
+def _file(blob: Blob, of: Network, most: int, path: Path) -> Item:
+    """Return a file's images; the module says how its kind is told."""
+    label, suffix = str(path), path.suffix.lower()
+    if of.has_scores and suffix in _RECORD_SUFFIXES:
+        return _records(blob, of, label)
+    if of.has_scores and suffix == ".gz":
+        return Stream(_gzipped_records(blob, of, most, label), None)
     try:
-        head = bytes(blob.part(0, min(blob.nbytes, _idx.HEADER_BYTES)).view())
+        head = _head(blob)
     except DataError:
         if suffix not in _pictures.suffixes():
             raise
         head = b""  # whoever decodes it will say so, and may be allowed to pass it over
-    if of.has_scores:
-        found = _cnv_content(blob, of, most, label, suffix)
-    else:
-        found = _lfc_content(blob, of, most, label, head)
-    if found is not None:
-        return _with_labels(found, path)
+    if not of.has_scores and head.startswith((_idx.IMAGES_MAGIC, _idx.GZIP_MAGIC)):
+        return _with_labels(_idx_images(blob, of, most, label, head), path)
     if _pictures.has_signature(head) or suffix in _pictures.suffixes():
         _pictures.check_installed()
         return Run(PICTURES, blob, 1, name=label)
-    return _last_resort(blob, of, label, head, path)
-
-
-def _cnv_content(blob: Blob, of: Network, most: int, label: str, suffix: str) -> Item | None:
-    if suffix in _RECORD_SUFFIXES:
+    if of.has_scores and blob.nbytes % of.record_bytes == 0:
         return _records(blob, of, label)
-    if suffix == ".gz":
-        return Stream(_gzipped_records(blob, of, most, label), None)
-    return None
+    raise _nothing_known(blob, of, path, head)
 
 
-def _lfc_content(blob: Blob, of: Network, most: int, label: str, head: bytes) -> Item | None:
-    if head.startswith(_idx.IMAGES_MAGIC):
-        total = _idx.image_count(head, of.shape, label)
-        _idx.check_length(total, of.image_bytes, blob.nbytes, label)
-        pixels = blob.part(_idx.HEADER_BYTES, total * of.image_bytes)
-        return Run(PIXELS, pixels, total, of.image_bytes)
+def _head(blob: Blob) -> bytes:
+    return bytes(blob.part(0, min(blob.nbytes, _idx.HEADER_BYTES)).view())
+
+
+def _idx_images(blob: Blob, of: Network, most: int, label: str, head: bytes) -> Item:
     if head.startswith(_idx.GZIP_MAGIC):
         with _idx.unzipped_blob(blob, label) as content:
             total = _idx.image_count(_idx.read(content, _idx.HEADER_BYTES, label), of.shape, label)
         return Stream(_gzipped_idx(blob, total, of, most, label), total)
-    return None
+    total = _idx.image_count(head, of.shape, label)
+    _idx.check_length(total, of.image_bytes, blob.nbytes, label)
+    return Run(PIXELS, blob.part(_idx.HEADER_BYTES, total * of.image_bytes), total, of.image_bytes)
 
 
-def _last_resort(blob: Blob, of: Network, label: str, head: bytes, path: Path | None) -> Run:
-    """Return content that shows no sign of what it is as records, or raise the error that says most."""
+def _nothing_known(blob: Blob, of: Network, path: Path, head: bytes) -> DataError:
+    """Return the error about a file that shows no sign of being what the network takes."""
     if of.has_scores:
-        if path is None or blob.nbytes % of.record_bytes == 0:
-            return _records(blob, of, label)
         idx = head.startswith(_idx.IMAGES_MAGIC)
-        raise CorruptStreamError(
-            f"{label} is no picture, and its {blob.nbytes} bytes are no whole number of "
+        return CorruptStreamError(
+            f"{path} is no picture, and its {blob.nbytes} bytes are no whole number of "
             f"CIFAR-10 records of {of.record_bytes} bytes",
             hint="idx3 files are for the LFC networks" if idx else _pictures.hint(),
         )
-    if path is None or "idx" in path.name or head.startswith(_idx.LABELS_MAGIC):
-        _idx.image_count(head, of.shape, label)  # says what is wrong with it
-    records = path is not None and path.suffix.lower() in _RECORD_SUFFIXES
-    raise DataError(
-        f"{label} is neither an idx3 file nor a picture",
+    if "idx" in path.name or head.startswith(_idx.LABELS_MAGIC):
+        _idx.image_count(head, of.shape, str(path))  # says what is wrong with it
+    records = path.suffix.lower() in _RECORD_SUFFIXES
+    return DataError(
+        f"{path} is neither an idx3 file nor a picture",
         hint="CIFAR-10 records are for the CNV networks" if records else _pictures.hint(),
     )
 
@@ -304,23 +303,20 @@ def _cut_record(label: str, number: int, of: Network, found: int) -> CorruptStre
     )
 
 
-def _with_labels(item: Item, path: Path | None) -> Item:
+def _with_labels(images: Item, path: Path) -> Item:
     """Return images of an idx3 file with the labels in the file beside it, if there is one."""
-    if path is None or not item.count:
-        return item
-    if isinstance(item, Run) and item.layout == PIXELS:
-        labels = _idx.labels_beside(path, item.count)
-        return Run(PIXELS, item.source, item.count, item.image_bytes, labels)
-    if isinstance(item, Stream):
-        labels = _idx.labels_beside(path, item.count)
-        return item if labels is None else Stream(_labelled(item.runs, labels), item.count)
-    return item
+    labels = _idx.labels_beside(path, images.count or 0)
+    if labels is None:
+        return images
+    if isinstance(images, Run):
+        return replace(images, labels=labels)
+    return Stream(_labelled(images.runs, labels), images.count)
 
 
 def _labelled(runs: Iterable[Run], labels: NDArray[np.uint8]) -> Iterator[Run]:
     start = 0
     for run in runs:
-        yield Run(run.layout, run.source, run.count, run.image_bytes, labels[start : start + run.count])
+        yield replace(run, labels=labels[start : start + run.count])
         start += run.count
 
 

@@ -75,7 +75,7 @@ class Bnn(Kernel["Images", "pa.Table"]):
     Raises
     ------
     DataError
-        If there is no such network or decision.
+        If there is no such network or decision, or `params` can be none.
     """
 
     name: ClassVar[str] = "bnn"
@@ -99,6 +99,8 @@ class Bnn(Kernel["Images", "pa.Table"]):
 
     def __post_init__(self) -> None:
         _networks.check_name(self.network)
+        if not isinstance(self.params, (str, Path)):
+            raise DataError(f"params must be a path or a name, not {type(self.params).__name__}")
         if self.decision not in _DECISIONS:
             raise DataError(f"decision must be {' or '.join(_DECISIONS)}, not {self.decision!r}")
         if self.decision == "argmax" and self.network.startswith("lfc"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -23,8 +22,6 @@ from accel_sdk.device import Device
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_log = logging.getLogger(__name__)
-
 MOST_IMAGES = 10_000  # the original ends the process above that (FORMAT.md section 2)
 
 
@@ -34,8 +31,7 @@ class LibraryClassifier(Classifier):
     def __init__(self, kernel: Bnn, device: Device, path: Path) -> None:
         of = network(kernel.network)
         with open_params(kernel.params, of) as parameters:
-            for text in check_sizes(parameters.folder, of):  # the original aborts, or reads zeros
-                _log.warning("%s", parameters.in_users_words(text))
+            parameters.warn(check_sizes(parameters.folder, of))  # the original aborts, or reads zeros
             library = NetworkLibrary(path, device=device.name)
             library.load(parameters.folder)
         super().__init__(kernel, device, parameters.class_names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,6 @@ from accel_sdk.device import Device
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_log = logging.getLogger(__name__)
 _DECISIONS = {"multiple": Decision.MULTIPLE, "argmax": Decision.ARGMAX}
 
 
@@ -33,8 +31,7 @@ class NativeClassifier(Classifier):
             except BaseException:
                 engine.close()
                 raise
-            for text in warnings:
-                _log.warning("%s", parameters.in_users_words(text))
+            parameters.warn(warnings)
         super().__init__(kernel, device, parameters.class_names)
         self._engine = engine
 

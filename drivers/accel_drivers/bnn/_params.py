@@ -6,25 +6,26 @@ A set is a folder with the files that FORMAT.md section 4 describes (``<layer>-<
 
 from __future__ import annotations
 
-import atexit
 import io
+import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accel_drivers.bnn import _archive
 from accel_drivers.bnn._networks import NAMES, OUTPUTS, Layer, Network, network
+from accel_drivers.bnn._scratch import scratch_folder
 from accel_sdk.errors import DataError, ShapeError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
 
 PARAMS_VARIABLE = "ACCEL_BNN_PARAMS_DIR"
 RANDOM = "random"
@@ -46,18 +47,23 @@ class ParameterSet:
         Holds the files directly.
     class_names
         In the order of the network's outputs; 1 to 64. A name may be empty.
-    unpacked, origin
-        The scratch folder that an archive was unpacked to, and the archive; the same folder if it was none.
+    origin
+        Where they come from, for people: an archive in place of the folder it was unpacked to.
     """
 
     folder: Path
     class_names: tuple[str, ...]
-    unpacked: Path
     origin: Path
 
-    def in_users_words(self, text: str) -> str:
-        """Return a text with the archive's name in place of the scratch folder's."""
-        return text.replace(str(self.unpacked), str(self.origin))
+    def warn(self, texts: Iterable[str]) -> None:
+        """Log what is remarkable about them, once in a process: every device loads them."""
+        for text in texts:
+            _warn_once(f"{self.origin}: {text}")
+
+
+@cache
+def _warn_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 @contextmanager
@@ -78,15 +84,15 @@ def open_params(params: str | Path, of: Network) -> Iterator[ParameterSet]:
         If there is no such set, it cannot be unpacked, or its ``classes.txt`` is missing or wrong.
     """
     if params == RANDOM:
-        with _scratch() as folder:
+        with scratch_folder() as folder:
             _write_random(folder, of)
-            yield _parameter_set(folder, folder)
+            yield _parameter_set(folder, Path(RANDOM))
         return
     path = locate(params, of.name)
     if path.is_dir():
         yield _parameter_set(path, path)
         return
-    with _scratch() as folder:
+    with scratch_folder() as folder:
         _archive.unpack(path, folder)
         try:
             yield _parameter_set(folder, path)
@@ -148,7 +154,7 @@ def checked(params: str | Path, of: Network) -> Path | None:
         path = None  # workers may have a set of that name
     if path is not None:
         with open_params(path, of) as parameters:
-            check_sizes(parameters.folder, of)
+            parameters.warn(check_sizes(parameters.folder, of))
     return path if is_path(params) else None
 
 
@@ -293,26 +299,6 @@ def packed_thresholds(layer: Layer, thresholds: NDArray[np.int64]) -> NDArray[np
 # --- finding --------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """Make a folder that is gone afterwards, also if the program ends while a worker's thread is in the block."""
-    folder = Path(tempfile.mkdtemp(prefix="accel-bnn-"))
-    remove = partial(_remove, folder)
-    atexit.register(remove)
-    try:
-        yield folder
-    finally:
-        remove()
-        atexit.unregister(remove)
-
-
-def _remove(folder: Path) -> None:
-    gone = folder.with_name(f"{folder.name}.gone")
-    with suppress(FileNotFoundError):
-        folder.rename(gone)  # whoever still writes into it finds no such folder
-    shutil.rmtree(gone, ignore_errors=True)
-
-
 def _installed_folders() -> list[Path]:
     named = [Path(part) for part in os.environ.get(PARAMS_VARIABLE, "").split(":") if part]
     data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
@@ -321,7 +307,7 @@ def _installed_folders() -> list[Path]:
 
 def _parameter_set(folder: Path, origin: Path) -> ParameterSet:
     holder = _holder(folder)
-    return ParameterSet(holder, read_class_names(holder / CLASSES_FILE), folder, origin)
+    return ParameterSet(holder, read_class_names(holder / CLASSES_FILE), origin)
 
 
 def _holder(folder: Path) -> Path:
@@ -361,8 +347,10 @@ def _compare(sizes: dict[str, int], folder: Path, of: Network) -> list[str]:
         for name, per_fold in _expected(layer, number):
             _check_size(sizes, folder / name, per_fold * (folds or layer.neuron_folds), of.name)
     if folds and folds < of.layers[last].neuron_folds:
-        present, nominal = folds * layer.pe, layer.rows
-        return [f"{folder}: layer {last} has {present} of {nominal} neurons; the others read as zero"]
+        present = folds * layer.pe
+        return [
+            f"layer {last} has parameters for {present} of its {layer.rows} neurons; the others read as zero"
+        ]
     return []
 
 
