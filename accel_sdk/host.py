@@ -35,6 +35,7 @@ from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator, AnyAccelerator, Driver
 from accel_sdk.errors import (
     AccelError,
+    DataError,
     DeviceLostError,
     KernelFaultError,
     KernelTimeoutError,
@@ -222,7 +223,11 @@ class _Child:
 
     def run(self, chunk: object, timeout_s: float | None) -> tuple[object, float | None]:
         """Run one chunk; return the result and the modelled seconds so far."""
-        text, sizes = _pack(chunk, self._inputs)
+        try:
+            text, sizes = _pack(chunk, self._inputs)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            why = f"a {type(chunk).__name__} cannot be sent to a device in a process of its own: {error}"
+            raise DataError(why, device=self._device, hint="give bytes, an array or a path") from error
         self.is_waiting = True  # from here on it owes an answer, and is given up if none comes
         self._send(("run", text, sizes))
         text, sizes, device_s = self._answer(timeout_s, "run")

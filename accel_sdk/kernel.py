@@ -132,13 +132,15 @@ class Kernel(ABC, Generic[In, Out]):
         """Return `summary` as lines for people."""
         return [f"{key}: {value}" for key, value in self.summary(result).items()]
 
-    def check_view(self, name: str) -> None:
-        """Make sure that a view of `views` can be made, before anything runs.
+    def check_view(self, name: str, suffix: str) -> None:
+        """Make sure that a view of `views` can be made, before anything runs; parameters are those of `view`.
 
         Raises
         ------
         UnsupportedError
             If there is no such view, or what it needs is not installed.
+        DataError
+            If the view knows no format of that suffix.
         """
         if name not in self.views:
             raise UnsupportedError(f"kernel {self.name} has no view '{name}'")

@@ -23,8 +23,8 @@ _OURS = (
     "BOARD",
 )
 
-# Before numpy is imported: on busy cores, OpenBLAS's threads wait for each other thirty times longer than one of
-# them alone needs.
+# Before numpy is imported: on busy cores, OpenBLAS's threads wait for each other thirty times longer than one
+# of them alone needs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 

@@ -80,14 +80,15 @@ def _option(item: dataclasses.Field[Any], hint: object, default: object) -> clic
     kind = _param_type(hint)
     if isinstance(kind, click.Choice) and default is not None and not required:
         default = str(default)
+    # A default that is given counts as a value, even None: a required option must not be given one.
+    given: dict[str, Any] = {} if required else {"default": default, "show_default": default is not None}
     return click.Option(
         [flag, item.name],
         type=None if hint is bool else kind,
         is_flag=True if hint is bool else None,
-        default=None if required else default,
         required=required,
-        show_default=not required and default is not None,
         help=item.metadata.get("help"),
+        **given,
     )
 
 

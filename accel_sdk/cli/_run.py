@@ -151,8 +151,8 @@ def _views(kernel: AnyKernel, values: Mapping[str, Any]) -> dict[str, Path]:
     """Return the views that are asked for; each can be made."""
     named = {name: values[_view_key(name)] for name in kernel.views}
     views = {name: Path(path) for name, path in named.items() if path is not None}
-    for name in views:
-        kernel.check_view(name)
+    for name, path in views.items():
+        kernel.check_view(name, path.suffix.lower())
     return views
 
 

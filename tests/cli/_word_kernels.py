@@ -71,8 +71,8 @@ class Words(Stream):
     def summary(self, result: pa.Table) -> dict[str, object]:
         return {"words": result.num_rows, "short": int(result.schema.metadata[b"accel.short"])}
 
-    def check_view(self, name: str) -> None:
-        super().check_view(name)
+    def check_view(self, name: str, suffix: str) -> None:
+        super().check_view(name, suffix)
         if "NO_VIEWS" in os.environ:
             raise UnsupportedError("the view needs a library", hint="install it")
 

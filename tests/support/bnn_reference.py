@@ -239,7 +239,7 @@ def to_records(images: Images, labels: NDArray[np.uint8] | int = 0) -> Images:
     """Return pictures, shape (N, 32, 32, 3), as CIFAR-10 records, shape (N, 3073)."""
     records = np.empty((len(images), RECORD_BYTES), np.uint8)
     records[:, 0] = labels
-    records[:, 1:] = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    records[:, 1:] = images.transpose(0, 3, 1, 2).reshape(len(images), RECORD_BYTES - 1)
     return records
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 _CODE = """
 from pathlib import Path
+import numpy as np
 import accel_sdk as accel
+from accel_drivers.bnn import Bnn
 from accel_drivers.gzip import Gunzip, Gzip
 
 with accel.open(Gzip(level=1), "sim:0") as gz:
@@ -22,6 +24,10 @@ with accel.Runner(devices="sim:*") as runner:
 reveal_type(accel.devices(kernel="gzip"))
 gz.run(3)
 Gzip(level="fast")
+with accel.open(Bnn("cnvW1A1", "random")) as network:
+    network.run(np.zeros((1, 32, 32, 3), np.uint8))
+    network.run(Path("images.bin"))
+    network.run(3.5)
 """
 _EXPECTED = [
     'Revealed type is "bytes"',
@@ -33,6 +39,7 @@ _EXPECTED = [
     "list[accel_sdk.device.Device]",
     'Argument 1 to "run"',
     'Argument "level" to "Gzip" has incompatible type "str"',
+    'Argument 1 to "run" of "Accelerator" has incompatible type "float"',
 ]
 
 

@@ -170,8 +170,8 @@ def test_a_pipe_cannot_be_read_twice() -> None:
 
 
 def test_there_is_one_view() -> None:
-    _CNV.check_view("sheet")
+    _CNV.check_view("sheet", ".png")
     with pytest.raises(UnsupportedError, match="no view 'film'"):
-        _CNV.check_view("film")
+        _CNV.check_view("film", ".png")
     with pytest.raises(UnsupportedError, match="no view 'film'"):
         _CNV.view("film", [], _results.table(np.zeros(0, np.int32), ["a"]), io.BytesIO(), "")

@@ -22,6 +22,7 @@ from accel_sdk.errors import (
     AccelError,
     ClosedError,
     CorruptStreamError,
+    DataError,
     DeviceBusyError,
     DeviceLostError,
     KernelFaultError,
@@ -366,3 +367,13 @@ def test_devices_travel(host_drivers: ModuleType, open_host: Callable[..., Hoste
     accelerator = open_host()
     assert isinstance(accelerator.device, Device)
     assert str(accelerator.device) == host_drivers.DEVICE.name
+
+
+def test_what_cannot_be_sent_is_refused_and_the_child_lives(
+    open_host: Callable[..., HostedAccelerator], tmp_path: Path
+) -> None:
+    hosted = open_host()
+    pid = hosted.run(("pid",))
+    with (tmp_path / "open").open("wb") as file, pytest.raises(DataError, match="cannot be sent"):
+        hosted.run(file)
+    assert hosted.run(("pid",)) == pid

@@ -127,10 +127,10 @@ def test_the_hooks_do_nothing_by_default() -> None:
 
 def test_a_view_that_a_kernel_does_not_have() -> None:
     with pytest.raises(UnsupportedError, match="twice has no view 'sheet'"):
-        _Twice().check_view("sheet")
+        _Twice().check_view("sheet", ".png")
     with pytest.raises(UnsupportedError, match="twice has no view 'sheet'"):
         _Twice().view("sheet", b"", [], io.BytesIO(), ".png")
-    _Described(3, 4).check_view("sheet")
+    _Described(3, 4).check_view("sheet", ".png")
 
 
 def test_a_summary_becomes_lines() -> None:

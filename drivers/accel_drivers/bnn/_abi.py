@@ -259,8 +259,7 @@ def _error(symbol: str | None, text: str) -> AccelError:
     if symbol == "ACCEL_BNN_NO_NETWORK":
         return DataError(text or "there is no such network", hint=f"the networks are {', '.join(NAMES)}")
     if symbol == "ACCEL_BNN_NO_ISA":
-        has = ", ".join(name for name, supported in isas() if supported)
-        hint = f"this CPU has {has}; set {ISA_VARIABLE} to one of them or unset it"
+        hint = f"set {ISA_VARIABLE} to one of them or unset it"
         return UnsupportedError(text or "there is no such instruction set", hint=hint)
     if symbol == "ACCEL_BNN_NOT_LOADED":
         return KernelError(text or "no parameters were loaded", hint="load parameters first")

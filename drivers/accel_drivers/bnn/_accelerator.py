@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from accel_drivers.bnn._images import Chunk
 
-class Classifier(Accelerator[Images, "pa.Table"]):
+
+class Classifier(Accelerator["Chunk", "pa.Table"]):
     """`Bnn` on a device. Takes chunks, and whatever `Bnn` takes, which it cuts into chunks itself.
 
     Parameters
@@ -36,7 +38,7 @@ class Classifier(Accelerator[Images, "pa.Table"]):
         self._network = network(kernel.network)
         self._scratch = Scratch()
 
-    def _run(self, chunk: Images) -> pa.Table:
+    def _run(self, chunk: Chunk) -> pa.Table:
         if isinstance(chunk, Images):
             return self._classified(chunk)
         return self._bnn.merge(self._classified(part) for part in self._bnn.split(chunk, [1.0]))

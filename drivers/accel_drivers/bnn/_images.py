@@ -7,7 +7,8 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Union
 
 import numpy as np
 
@@ -62,6 +63,10 @@ class Images(Carrier):
 
     def with_blobs(self, blobs: tuple[Blob, ...]) -> Images:
         return replace(self, content=blobs)
+
+
+Chunk = Union[Images, "NDArray[np.uint8]", bytes, bytearray, memoryview, Path, BinaryIO, "Sequence[Path]"]
+"""What a device takes: a chunk of `split`, or any input of the kernel's."""
 
 
 def split(data: object, of: Network, shares: Sequence[float]) -> Iterator[Images]:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from accel_drivers.bnn._images import Images
+    from accel_drivers.bnn._images import Chunk, Images
 
 _SEED = 20170222
 _DECISIONS = ("multiple", "argmax")
 
 
 @dataclass(frozen=True)
-class Bnn(Kernel["Images", "pa.Table"]):
+class Bnn(Kernel["Chunk", "pa.Table"]):
     """Classify images with a binarised neural network of BNN-PYNQ.
 
     Input, for the CNV networks:
@@ -111,7 +111,7 @@ class Bnn(Kernel["Images", "pa.Table"]):
 
         return _images.split(data, self._network(), shares)
 
-    def plan(self, data: object, shares: Sequence[float]) -> Iterator[Work[Images, pa.Table]]:
+    def plan(self, data: object, shares: Sequence[float]) -> Iterator[Work[Chunk, pa.Table]]:
         path = _params.checked(self.params, self._network())
         located = replace(self, params=path) if path else self
         return (Work(located, chunk) for chunk in self.split(data, shares))
@@ -153,12 +153,15 @@ class Bnn(Kernel["Images", "pa.Table"]):
             lines.append(f"accuracy {share} ({found.correct:,} of {found.labelled:,})")
         return lines + [f"skipped: {text}" for text in found.skipped]
 
-    def check_view(self, name: str) -> None:
-        super().check_view(name)
+    def check_view(self, name: str, suffix: str) -> None:
+        super().check_view(name, suffix)
         _pictures.check_installed()
+        from accel_drivers.bnn import _sheet
+
+        _sheet.picture_format(suffix)
 
     def view(self, name: str, data: object, result: pa.Table, file: BinaryIO, suffix: str) -> None:
-        super().check_view(name)
+        self.check_view(name, suffix)
         from accel_drivers.bnn import _sheet
 
         _sheet.write(self, data, result, file, suffix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from accel_drivers.bnn._kernel import Bnn
 from accel_drivers.bnn._networks import Network, network
 from accel_drivers.bnn._params import check_sizes, open_params
 from accel_sdk.device import Device
+from accel_sdk.memfile import MemoryFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class LibraryClassifier(Classifier):
             library.load(parameters.folder)
         super().__init__(kernel, device, parameters.class_names)
         self._library = library
-        self._file = _MemoryFile("accel-bnn-images")
+        self._file = MemoryFile("accel-bnn-images")
 
     def _classify(self, pixels: Pixels) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
         of = self._network
@@ -78,31 +78,3 @@ def _file_format(of: Network, count: int) -> tuple[bytes, int]:
     if of.has_scores:
         return b"", of.record_bytes
     return _idx.IMAGES_MAGIC + struct.pack(">III", count, of.height, of.width), of.image_bytes
-
-
-class _MemoryFile:
-    """A file without a name on any disk: whatever ends this process, nothing of it is left.
-
-    Attributes
-    ----------
-    path
-        Opens it, within this process.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._fd = os.memfd_create(name)
-        self.path = f"/proc/self/fd/{self._fd}".encode()
-
-    def put(self, *pieces: bytes | memoryview) -> None:
-        """Make the pieces its content."""
-        position = 0
-        for piece in pieces:
-            view, done = memoryview(piece), 0
-            while done < view.nbytes:
-                done += os.pwrite(self._fd, view[done:], position + done)
-            position += done
-        os.ftruncate(self._fd, position)
-
-    def close(self) -> None:
-        """Give its memory back."""
-        os.close(self._fd)

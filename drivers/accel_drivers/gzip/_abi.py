@@ -9,6 +9,7 @@ from typing import Any, cast
 from accel_sdk.driver import check_size
 from accel_sdk.errors import AccelError, BitstreamError, KernelFaultError, LibraryLoadError
 from accel_sdk.ffi import Library, open_library
+from accel_sdk.memfile import MemoryFile
 
 _ABI = "gzip.abi.h"
 _OPTIONAL_ABI = "gzip_ext.abi.h"
@@ -52,7 +53,7 @@ class XfZlib:
         self._object = self._lib.xfZlib_constructor_wrapper(
             self._text(path), MAX_EXPANSION, _BOTH, index, 0, _FULL
         )
-        self._scratch: tuple[_MemoryFile, _MemoryFile] | None = None
+        self._scratch: tuple[MemoryFile, MemoryFile] | None = None
         problem = self._last_error() if self._object else "no object"
         if problem:
             self.close()
@@ -140,10 +141,10 @@ class XfZlib:
         self._check(payload, target.nbytes, call)
         return memoryview(target.take(target.nbytes))
 
-    def _files(self) -> tuple[_MemoryFile, _MemoryFile]:
+    def _files(self) -> tuple[MemoryFile, MemoryFile]:
         """Return the files for the file calls, the second one empty."""
         if self._scratch is None:
-            self._scratch = _MemoryFile("accel-gzip-in"), _MemoryFile("accel-gzip-out")
+            self._scratch = MemoryFile("accel-gzip-in"), MemoryFile("accel-gzip-out")
         self._scratch[1].put(memoryview(b""))
         return self._scratch
 
@@ -174,45 +175,6 @@ class XfZlib:
             status=-1 if status == _FAILED else status,
             symbol="NULL" if status is None else None,
         )
-
-
-class _MemoryFile:
-    """A file without a name on any disk: whatever ends this process, nothing of it is left.
-
-    Attributes
-    ----------
-    path
-        Opens it, within this process.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._fd = os.memfd_create(name)
-        self.path = f"/proc/self/fd/{self._fd}".encode()
-
-    @property
-    def nbytes(self) -> int:
-        """Its length."""
-        return os.fstat(self._fd).st_size
-
-    def put(self, data: memoryview) -> None:
-        """Make `data` its content."""
-        os.ftruncate(self._fd, 0)
-        done = 0
-        while done < data.nbytes:
-            done += os.pwrite(self._fd, data[done:], done)
-
-    def take(self, nbytes: int) -> bytes:
-        """Return its first `nbytes`."""
-        pieces: list[bytes] = []
-        done = 0
-        while done < nbytes and (piece := os.pread(self._fd, nbytes - done, done)):
-            pieces.append(piece)
-            done += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def close(self) -> None:
-        """Give its memory back."""
-        os.close(self._fd)
 
 
 def _destructor(library: Library) -> Any:
