@@ -200,7 +200,7 @@ def test_nothing_is_left_of_a_program_that_ends_while_parameters_are_unpacked(tm
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0
+        assert done.returncode == 0, done.stderr
         assert not list(tmp_path.iterdir())
 
 
@@ -300,7 +300,6 @@ def test_what_to_do_is_said() -> None:
     no_network = _abi.engine_error(statuses["ACCEL_BNN_NO_NETWORK"], "accel_bnn_create", "")
     assert str(no_network).endswith("the networks are cnvW1A1, cnvW1A2, cnvW2A2, lfcW1A1, lfcW1A2")
     no_isa = _abi.engine_error(statuses["ACCEL_BNN_NO_ISA"], "accel_bnn_create", "")
-    assert "portable" in str(no_isa)
     assert "ACCEL_BNN_ISA" in str(no_isa)
 
 

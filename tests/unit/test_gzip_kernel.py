@@ -188,7 +188,11 @@ def test_gunzip_reads_a_pipe(tmp_path: Path, our_member: Callable[[bytes], bytes
     assert b"".join(pieces) == stream
 
 
-@pytest.mark.parametrize("data", ["text", None, 7, io.StringIO("text"), Path("/nonexistent/file")], ids=repr)
+@pytest.mark.parametrize(
+    "data",
+    ["text", None, 7, io.StringIO("text"), Path("/nonexistent/file")],
+    ids=["text", "none", "number", "text file", "no such file"],
+)
 @pytest.mark.parametrize("kernel", [Gzip(), Gunzip()], ids=["gzip", "gunzip"])
 def test_what_is_no_input(kernel: Gzip | Gunzip, data: object) -> None:
     with pytest.raises(DataError):

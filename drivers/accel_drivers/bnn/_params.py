@@ -10,9 +10,9 @@ import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,9 +153,27 @@ def checked(params: str | Path, of: Network) -> Path | None:
     except DataError:
         path = None  # workers may have a set of that name
     if path is not None:
-        with open_params(path, of) as parameters:
-            parameters.warn(check_sizes(parameters.folder, of))
+        _check(path, _signature(path), of)
     return path if is_path(params) else None
+
+
+@lru_cache(maxsize=8)
+def _check(path: Path, _signature: object, of: Network) -> None:
+    """Check a set, once as long as it does not change: unpacking an archive takes as long as 1,000 images."""
+    with open_params(path, of) as parameters:
+        parameters.warn(check_sizes(parameters.folder, of))
+
+
+def _signature(path: Path) -> object:
+    """Return what changes when an archive or one of the files below a folder does."""
+    patterns = (f"{depth}{name}" for depth in ("", "*/") for name in ("*.bin", CLASSES_FILE))
+    files = [file for name in patterns for file in sorted(path.glob(name))] if path.is_dir() else [path]
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):  # just removed; the check will tell
+            status = file.stat()
+            found.append((file, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def is_path(params: str | Path) -> bool:

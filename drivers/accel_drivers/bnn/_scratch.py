@@ -7,14 +7,18 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 _PREFIX = "accel-bnn-"
 _OLD_S = 60.0  # younger ones may just be on their way to being locked
+
+
+_live: set[Path] = set()
+_making = threading.Lock()
 
 
 @contextmanager
@@ -25,15 +29,23 @@ def scratch_folder() -> Iterator[Path]:
     ended, left behind goes when the next one comes: the lock on it went with its process.
     """
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    remove = partial(_remove, folder)
-    atexit.register(remove)
+    with _making:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        _live.add(folder)
     try:
         with _locked(folder, fcntl.LOCK_SH):
             yield folder
     finally:
-        remove()
-        atexit.unregister(remove)
+        _remove(folder)
+        _live.discard(folder)
+
+
+@atexit.register
+def _remove_all() -> None:
+    """Remove what threads that nobody waits for still use; they can make no more."""
+    _making.acquire()  # and never given back
+    for folder in list(_live):
+        _remove(folder)
 
 
 @contextmanager
