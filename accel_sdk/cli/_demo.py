@@ -19,7 +19,7 @@ Show = Callable[[str, "Report | None"], None]
 
 @click.command()
 def demo() -> None:
-    """Compress real files on the CPU cores and on simulated boards, and check the result."""
+    """Run every kind of kernel on the CPU cores and on simulated boards, and check the results."""
     os.environ.pop("DEVICE", None)  # the demonstration names its devices itself
     for entry in sorted(entry_points(group=DEMO_GROUP)):
         try:
