@@ -98,6 +98,15 @@ class PackedLayer {
 constexpr int kPixelRows = 64;
 constexpr int kPixelColumns = 27;
 
+inline int PixelWeight(const LayerParams& params, int row, int column) {
+    if (params.sign[row] >> column & 1) return 1;
+    return params.nonzero[row] >> column & 1 ? -1 : 0;
+}
+
+inline int PixelBound(const LayerParams& params, int plane, int row) {
+    return (plane == 0 ? params.low : params.high)[row];
+}
+
 struct Isa {
     const char* name;
     bool (*supported)();

@@ -19,7 +19,7 @@
 #pragma GCC target("avx2,popcnt")
 #endif
 
-#include "x86_levels.h"
+#include "x86_pixels.h"
 
 namespace bnn {
 namespace {
@@ -241,14 +241,10 @@ class Pixels256 final : public PackedLayer {
   public:
     explicit Pixels256(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
-            for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1      ? 1
-                                   : params.nonzero[row] >> k & 1 ? -1
-                                                                  : 0;
-                weights_[k / 2][row][k % 2] = static_cast<int8_t>(weight);
-            }
-            bounds_[0][row] = static_cast<int16_t>(params.low[row]);
-            bounds_[1][row] = static_cast<int16_t>(planes_ == 2 ? params.high[row] : 0);
+            for (int k = 0; k < kPixelColumns; ++k)
+                weights_[k / 2][row][k % 2] = static_cast<int8_t>(PixelWeight(params, row, k));
+            for (int plane = 0; plane < planes_; ++plane)
+                bounds_[plane][row] = static_cast<int16_t>(PixelBound(params, plane, row));
         }
     }
 
@@ -258,18 +254,12 @@ class Pixels256 final : public PackedLayer {
 
     void RunPixels(const unsigned char* image, uint64_t* out,
                    PanelScratch* scratch) const override {
-        constexpr int kOut = 30, kRow = 32 * 3, kWindow = 32, kAtOnce = 2;
+        constexpr int kOut = 30, kRow = 32 * 3, kAtOnce = 2;
         unsigned char* windows = scratch->panel;
         for (int y = 0; y < kOut; ++y) {
-            for (int x = 0; x < kOut; ++x) {
-                const unsigned char* from = image + y * kRow + x * 3;
-                for (int ky = 0; ky < 3; ++ky)  // each store's excess is written over by the next
-                    _mm_storeu_si128(
-                        reinterpret_cast<__m128i*>(windows + x * kWindow + 9 * ky),
-                        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + ky * kRow)));
-            }
+            GatherPixels(image + y * kRow, windows);
             for (int x = 0; x < kOut; x += kAtOnce, out += kAtOnce * planes_)
-                Tile<kAtOnce>(windows + x * kWindow, out);
+                Tile<kAtOnce>(windows + x * kPixelWindow, out);
         }
     }
 
@@ -285,7 +275,7 @@ class Pixels256 final : public PackedLayer {
                 _mm256_load_si256(reinterpret_cast<const __m256i*>(weights_[k][g * 16]));
             V_UNROLL for (int p = 0; p < P; ++p) {
                 int16_t two;
-                memcpy(&two, windows + p * 32 + k * 2, sizeof two);
+                memcpy(&two, windows + p * kPixelWindow + k * 2, sizeof two);
                 const __m256i levels = _mm256_set1_epi16(two);
                 V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
                     _mm256_add_epi16(sums[p][g], _mm256_maddubs_epi16(levels, w[g]));

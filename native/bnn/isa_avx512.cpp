@@ -20,7 +20,7 @@
 #endif
 
 #include "word_kernels.h"
-#include "x86_levels.h"
+#include "x86_pixels.h"
 
 namespace bnn {
 namespace {
@@ -81,14 +81,10 @@ class Pixels512 final : public PackedLayer {
   public:
     explicit Pixels512(const LayerParams& params) : planes_(params.planes()) {
         for (int row = 0; row < kPixelRows; ++row) {
-            for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1      ? 1
-                                   : params.nonzero[row] >> k & 1 ? -1
-                                                                  : 0;
-                weights_[k / 4][row][k % 4] = static_cast<int8_t>(weight);
-            }
-            bounds_[0][row] = params.low[row];
-            bounds_[1][row] = planes_ == 2 ? params.high[row] : 0;
+            for (int k = 0; k < kPixelColumns; ++k)
+                weights_[k / 4][row][k % 4] = static_cast<int8_t>(PixelWeight(params, row, k));
+            for (int plane = 0; plane < planes_; ++plane)
+                bounds_[plane][row] = static_cast<int32_t>(PixelBound(params, plane, row));
         }
     }
 
@@ -98,21 +94,12 @@ class Pixels512 final : public PackedLayer {
 
     void RunPixels(const unsigned char* image, uint64_t* out,
                    PanelScratch* scratch) const override {
-        constexpr int kOut = 30, kRow = 32 * 3, kWindow = 32, kAtOnce = 5;
+        constexpr int kOut = 30, kRow = 32 * 3, kAtOnce = 5;
         unsigned char* windows = scratch->panel;  // the 27 bytes of each pixel of a row, 32 apart
         for (int y = 0; y < kOut; ++y) {
-            for (int x = 0; x < kOut; ++x) {
-                unsigned char* window = windows + x * kWindow;
-                const unsigned char* from = image + y * kRow + x * 3;
-                // Each store is longer than its 9 bytes; the next one writes over the excess. Byte
-                // 27 meets the weight 0.
-                for (int ky = 0; ky < 3; ++ky)
-                    _mm_storeu_si128(
-                        reinterpret_cast<__m128i*>(window + 9 * ky),
-                        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + ky * kRow)));
-            }
+            GatherPixels(image + y * kRow, windows);
             for (int x = 0; x < kOut; x += kAtOnce, out += kAtOnce * planes_)
-                Tile<kAtOnce>(windows + x * kWindow, out);
+                Tile<kAtOnce>(windows + x * kPixelWindow, out);
         }
     }
 
@@ -127,7 +114,7 @@ class Pixels512 final : public PackedLayer {
             V_UNROLL for (int g = 0; g < 4; ++g) w[g] = _mm512_load_si512(&weights_[k][g * 16][0]);
             V_UNROLL for (int p = 0; p < P; ++p) {
                 int32_t four;
-                memcpy(&four, windows + p * 32 + k * 4, sizeof four);
+                memcpy(&four, windows + p * kPixelWindow + k * 4, sizeof four);
                 const __m512i levels = _mm512_set1_epi32(four);
                 V_UNROLL for (int g = 0; g < 4; ++g) sums[p][g] =
                     _mm512_dpbusd_epi32(sums[p][g], levels, w[g]);

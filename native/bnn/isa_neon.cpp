@@ -1,5 +1,6 @@
 // NEON, on 64-bit ARM: population counts of bytes.
 #include "isa.h"
+#include "pixels16.h"
 
 #if defined(__aarch64__)
 
@@ -61,20 +62,9 @@ struct VectorNeon {
 };
 
 // The first layer of a CNV: eight neurons in 16-bit lanes, a column an instruction.
-class PixelsNeon final : public PackedLayer {
+class PixelsNeon final : public Pixels16 {
   public:
-    explicit PixelsNeon(const LayerParams& params) : planes_(params.planes()) {
-        for (int row = 0; row < kPixelRows; ++row) {
-            for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1      ? 1
-                                   : params.nonzero[row] >> k & 1 ? -1
-                                                                  : 0;
-                weights_[k][row] = static_cast<int16_t>(weight);
-            }
-            bounds_[0][row] = static_cast<int16_t>(params.low[row]);
-            bounds_[1][row] = static_cast<int16_t>(planes_ == 2 ? params.high[row] : 0);
-        }
-    }
+    explicit PixelsNeon(const LayerParams& params) : Pixels16(params) {}
 
     void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch*) const override {
         constexpr int kOut = 30, kRow = 32 * 3;
@@ -101,11 +91,6 @@ class PixelsNeon final : public PackedLayer {
                 }
             }
     }
-
-  private:
-    const int planes_;
-    alignas(kAlignment) int16_t weights_[kPixelColumns][kPixelRows] = {};
-    alignas(kAlignment) int16_t bounds_[2][kPixelRows];
 };
 
 bool Supported() { return true; }  // every 64-bit ARM has it

@@ -1,6 +1,7 @@
 // Plain C++, for every processor: two words at a time, which compilers turn into the vectors all of
 // them have.
 #include "isa.h"
+#include "pixels16.h"
 
 #define V_INLINE inline __attribute__((always_inline))
 #define V_UNROLL _Pragma("GCC unroll 8")
@@ -59,21 +60,10 @@ struct VectorPortable {
     }
 };
 
-// The first layer of a CNV: 16-bit sums, which 27 levels of at most 255 cannot overflow.
-class PixelsPortable final : public PackedLayer {
+// The first layer of a CNV, in loops over neurons that compilers vectorise.
+class PixelsPortable final : public Pixels16 {
   public:
-    explicit PixelsPortable(const LayerParams& params) : planes_(params.planes()) {
-        for (int row = 0; row < kPixelRows; ++row) {
-            for (int k = 0; k < kPixelColumns; ++k) {
-                const int weight = params.sign[row] >> k & 1      ? 1
-                                   : params.nonzero[row] >> k & 1 ? -1
-                                                                  : 0;
-                weights_[k][row] = static_cast<int16_t>(weight);
-            }
-            bounds_[0][row] = static_cast<int16_t>(params.low[row]);
-            bounds_[1][row] = static_cast<int16_t>(planes_ == 2 ? params.high[row] : 0);
-        }
-    }
+    explicit PixelsPortable(const LayerParams& params) : Pixels16(params) {}
 
     void RunPixels(const unsigned char* image, uint64_t* out, PanelScratch*) const override {
         constexpr int kOut = 30, kRow = 32 * 3;
@@ -93,11 +83,6 @@ class PixelsPortable final : public PackedLayer {
                 }
             }
     }
-
-  private:
-    const int planes_;
-    alignas(kAlignment) int16_t weights_[kPixelColumns][kPixelRows] = {};
-    alignas(kAlignment) int16_t bounds_[2][kPixelRows];
 };
 
 bool Supported() { return true; }

@@ -1,5 +1,5 @@
-// Planes of colours to levels side by side, with the byte shuffles that AVX2 and AVX-512 machines
-// share. Included inside a target region, so everything here has internal linkage.
+// What AVX2 and AVX-512 machines do alike in the first layer: planes of colours to levels side by
+// side, and windows of pixels. Included inside a target region, so everything has internal linkage.
 #include <immintrin.h>
 
 #include "isa.h"
@@ -43,6 +43,20 @@ inline void ShuffledLevels(const uint8_t* planes, unsigned char* image) {
         for (int part = 0; part < 3; ++part)
             _mm_storeu_si128(reinterpret_cast<__m128i*>(image + 16 * part), out[part]);
     }
+}
+
+constexpr int kPixelWindow = 32;  // bytes from one pixel's window to the next; 27 are used
+
+// Copies the windows of a row of 30 output pixels; `image` is the first of the three rows of
+// levels. Each store is longer than its 9 bytes; the next one writes over the excess. What is left
+// behind byte 26 meets the weight 0.
+inline void GatherPixels(const unsigned char* image, unsigned char* windows) {
+    constexpr int kOut = 30, kRow = 32 * 3;
+    for (int x = 0; x < kOut; ++x)
+        for (int ky = 0; ky < 3; ++ky)
+            _mm_storeu_si128(
+                reinterpret_cast<__m128i*>(windows + x * kPixelWindow + 9 * ky),
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(image + x * 3 + ky * kRow)));
 }
 
 }  // namespace
