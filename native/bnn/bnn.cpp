@@ -80,7 +80,8 @@ std::string CheckRun(const bnn::Network& network, const Job& job, uint64_t nbyte
         return "an LFC network has no scores";
     if (job.scores && !network.HasScores()) return "an LFC network has no scores";
     if (job.words && network.HasScores()) return "a CNV network has no output words";
-    if (job.count > UINT64_MAX / job.stride || nbytes != job.count * job.stride)
+    if (job.count > UINT64_MAX / job.stride) return "more images than memory can hold";
+    if (nbytes != job.count * job.stride)
         return std::to_string(job.count) + " images are " + std::to_string(job.count * job.stride) +
                " bytes, not " + std::to_string(nbytes);
     if (job.count && !job.images) return "no images";
@@ -174,7 +175,7 @@ int32_t accel_bnn_load(struct accel_bnn* handle, const char* folder) {
         auto model = std::make_shared<const bnn::Model>(params, *handle->isa);
         const std::lock_guard<std::mutex> lock(handle->mutex);
         handle->model = std::move(model);
-        handle->warning = params.warning;
+        handle->warning = std::move(params.warning);
         return int32_t{ACCEL_BNN_OK};
     });
 }

@@ -172,11 +172,13 @@ std::unique_ptr<Scratch> ScratchPool::Take() {
             free_.pop_back();
             return scratch;
         }
+        free_.reserve(made_ + 1);
+        ++made_;
     }
     return std::make_unique<Scratch>(network_);
 }
 
-void ScratchPool::Give(std::unique_ptr<Scratch> scratch) {
+void ScratchPool::Give(std::unique_ptr<Scratch> scratch) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     free_.push_back(std::move(scratch));
 }

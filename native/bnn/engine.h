@@ -66,11 +66,12 @@ class ScratchPool {
     explicit ScratchPool(const Network& network) : network_(network) { Give(Take()); }
 
     std::unique_ptr<Scratch> Take();
-    void Give(std::unique_ptr<Scratch> scratch);
+    void Give(std::unique_ptr<Scratch> scratch) noexcept;  // there is room for all that were made
 
   private:
     const Network& network_;
     std::mutex mutex_;
+    size_t made_ = 0;
     std::vector<std::unique_ptr<Scratch>> free_;
 };
 
@@ -88,7 +89,7 @@ class ScratchLease {
     std::unique_ptr<Scratch> scratch_;
 };
 
-// Finds an instruction set: by name; or, for a null or empty name, the one $ACCEL_BNN_ISA names or
+// Finds an instruction set: by name; or, for a null name, the one $ACCEL_BNN_ISA names or
 // the best this CPU has. Returns nullptr and says why if there is none.
 const Isa* ChooseIsa(const char* name, std::string* error);
 

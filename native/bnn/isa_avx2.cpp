@@ -31,7 +31,7 @@ namespace {
 //   2-bit weights take two steps: 4 + the sum of the inputs whose weight is +1, then 4 - those
 //   whose is -1
 // So a shuffle and an addition make 4 columns of 32 neurons, and a machine that starts two 256-bit
-// shuffles per cycle does 256 columns per cycle and neuron.
+// shuffles per cycle multiplies 256 inputs with weights in each.
 struct Tables {
     alignas(16) uint8_t match[16][16];  // [inputs]
     alignas(16) uint8_t sum[256][16];   // [inputs that are not -1 | inputs that are +1 << 4]
@@ -51,8 +51,6 @@ constexpr Tables MakeTables() {
                 chosen += weight ? value : 0;
             }
             if (inputs < 16) t.match[inputs][weights] = static_cast<uint8_t>(agree);
-            // Indices whose "+1" is set and "not -1" is not never occur; their sums may be out of
-            // range.
             t.sum[inputs][weights] = static_cast<uint8_t>(4 + sum);
             t.plus_minus[0][inputs][weights] = static_cast<uint8_t>(4 + chosen);
             t.plus_minus[1][inputs][weights] = static_cast<uint8_t>(4 - chosen);

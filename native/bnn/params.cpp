@@ -157,8 +157,10 @@ class Reader {
                         (errno == ENODATA ? "not a regular file" : strerror(errno)));
         if (sizes_ == Sizes::kChecked && !CheckSize(index, content, path, size)) return false;
         bytes_.assign(wanted, 0);
-        if (file.Read(bytes_.data(), std::min(size, wanted)) < 0)
-            return Fail("cannot read parameter file " + path + ": " + strerror(errno));
+        const int64_t got = file.Read(bytes_.data(), std::min(size, wanted));
+        if (got < 0) return Fail("cannot read parameter file " + path + ": " + strerror(errno));
+        if (sizes_ == Sizes::kChecked && got < std::min(size, wanted))
+            return Fail("parameter file " + path + " became shorter while it was being read");
         for (size_t i = 0; i < words_.size(); ++i)
             words_[i] = LittleEndian(&bytes_[i * kWordBytes]);
         return true;
@@ -272,7 +274,8 @@ class Reader {
     int64_t folds_found_ = 0;  // neuron folds in it
 };
 
-// Whether a folder has all files of a network in their nominal sizes.
+// Whether a folder has a network's files in their nominal sizes, all layers but the last, which may
+// have fewer neurons.
 bool Fits(const Network& network, const std::string& folder) {
     for (int i = 0; i < network.LayerCount(); ++i) {
         const Layer& layer = network.layers[i];

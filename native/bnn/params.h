@@ -44,7 +44,8 @@ struct Params {
 
 enum class Sizes {
     kChecked,  // only a last layer with fewer neurons may be short
-    kAny,      // as the reference: what is missing is zero, what is too much is ignored
+    kAny,  // as the reference: what is missing is zero, what is too much is ignored; but -2 is no
+           // weight
     kNoFiles,  // nothing is read, everything is zero: a reference library before its first load
 };
 

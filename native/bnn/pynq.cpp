@@ -170,8 +170,8 @@ int64_t ForEachPass(State& state, const char* path, int64_t most, double* second
     int64_t total = 0;
     bnn::Scratch& scratch = *state.scratch;
     while (total < most) {
-        const int count =
-            images.Next(static_cast<int>(std::min<int64_t>(kBlockImages, most - total)));
+        const int wanted = static_cast<int>(std::min<int64_t>(kBlockImages, most - total));
+        const int count = images.Next(wanted);
         if (count == 0) break;
         for (int start = 0; start < count; start += state.model->block()) {
             const int here = std::min(count - start, state.model->block());
@@ -182,10 +182,11 @@ int64_t ForEachPass(State& state, const char* path, int64_t most, double* second
             deliver(here);
         }
         total += count;
+        if (total > INT_MAX)
+            throw Failure{std::string(path) + " holds more images than an int can count"};
+        if (count < wanted) break;  // the end, even of a file that grows: its last record was cut
     }
     if (total == 0) throw Failure{std::string(path) + " holds no complete image"};
-    if (total > INT_MAX)
-        throw Failure{std::string(path) + " holds more images than an int can count"};
     *seconds = std::chrono::duration<double>(busy).count();
     state.device_seconds += bnn::CallSeconds(state.network, total);
     return total;

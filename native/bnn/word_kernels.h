@@ -2,15 +2,15 @@
 // broadcast.
 //
 // No sum ever runs across lanes, and a comparison with thresholds gives the output bits in their
-// final order. A vector type V brings the operations; it is included by the file of each
-// instruction set, inside that file's target region, so everything here has internal linkage.
+// final order. A vector type V brings the operations; the file of an
+// instruction set includes this inside its target region, so everything here has internal linkage.
 //
 // What limits it: vector instructions. Plain xor, population count and add take three for each word
 // of 64 columns. Matching two words at a time takes five: with x0 = a0^w0 and both xors a0^a1 and
 // w0^w1 made beforehand, the carry-save sum of (ones, x0, x1) is ones^(a0^a1)^(w0^w1), one
 // three-input operation, and its carry is x0 where the sum equals `ones`, else `ones`, another one;
 // x1 itself is never formed. Only carries are counted. So 2.5 for each word, and on a machine that
-// starts two 512-bit operations per cycle 410 columns per cycle and neuron against 341.
+// starts two 512-bit operations per cycle 410 inputs times weights in each, against 341.
 #include "isa.h"
 
 namespace bnn {

@@ -14,7 +14,8 @@ enum accel_bnn_status {
     ACCEL_BNN_BAD_ARGUMENT = -1,   /* NULL, or a number out of its range */
     ACCEL_BNN_NO_NETWORK = -2,     /* no network of that name */
     ACCEL_BNN_NO_ISA = -3,         /* no such instruction set, or this CPU lacks it */
-    ACCEL_BNN_BAD_PARAMETERS = -4, /* a parameter file is missing, unreadable or of the wrong size */
+    ACCEL_BNN_BAD_PARAMETERS = -4, /* a parameter file is missing, unreadable, of the wrong size, or has the
+                                      2-bit weight -2, which no published file has */
     ACCEL_BNN_NOT_LOADED = -5,     /* run before any successful load */
     ACCEL_BNN_NO_MEMORY = -6       /* memory could not be allocated */
 };
@@ -30,7 +31,8 @@ enum accel_bnn_decision {
     ACCEL_BNN_MULTIPLE = 0, /* as BNN-PYNQ's inference_multiple: CNV class 0 unless a score is above 0;
                                LFC the highest set bit below number_class, or 0 */
     ACCEL_BNN_SINGLE = 1,   /* as BNN-PYNQ's inference: CNV the highest score;
-                               LFC log2 of the word, rounded to nearest, or 0 */
+                               LFC log2 of the word's low number_class bits, rounded to nearest, or 0: it can
+                               be number_class itself */
     ACCEL_BNN_ARGMAX = 2    /* CNV the highest score; an LFC has none, it is ACCEL_BNN_BAD_ARGUMENT there */
 };
 
@@ -59,6 +61,9 @@ struct accel_bnn_layer {
     int32_t weight_bits;     /* 1: -1, +1; 2: -1, 0, +1 */
     int32_t thresholds;      /* for each neuron; 0 in a layer that gives scores */
 };
+
+/* A network on an instruction set, with or without parameters. */
+struct accel_bnn;
 
 /* Version of this ABI. */
 uint32_t accel_bnn_abi_version(void);
@@ -105,7 +110,7 @@ int32_t accel_bnn_run(struct accel_bnn *handle, const uint8_t *images, uint64_t 
                       int32_t layout, int32_t number_class, int32_t decision, int32_t *classes,
                       int32_t *scores, uint64_t *words);
 
-/* Copy the text of the handle's last failure; "" when there was none. Returns its full length without the
+/* Copy the text of the handle's last failure other than NULL pointers; "" when there was none. Returns its full length without the
  * final zero; at most `capacity` bytes are written, the final zero among them. With several threads on a
  * handle it is the last failure of any. */
 int32_t accel_bnn_error(const struct accel_bnn *handle, char *text, int32_t capacity);

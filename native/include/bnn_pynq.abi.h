@@ -8,13 +8,15 @@
  */
 
 /* Load the parameter files in a folder; the last load wins. Missing words of short files read as zero, what
- * is too long is ignored. After a failed load every inference fails until a load succeeds [aborts]. */
+ * is too long is ignored. The 2-bit weight -2, which no published file has, is a failure [is used]. After a
+ * failed load every inference fails until a load succeeds [aborts]. */
 void load_parameters(const char *path);
 
 /* Classify the first image of a file: CIFAR-10 binary records (CNV) or idx3 (LFC).
  *   results       NULL, or room for number_class ints (CNV: the scores) or for 64 ints (LFC: one-hot)
  *   usecPerImage  NULL, or set to the compute part's microseconds
- * Returns the class; -1 on failure [aborts, or crashes]. */
+ * Returns the class; -1 on failure [aborts, or crashes]. The class of an LFC can be number_class itself, as its
+ * logarithm is rounded to nearest; of 64 it has no place in `results`. */
 int inference(const char *path, int *results, int number_class, float *usecPerImage);
 
 /* Classify every image of a file.

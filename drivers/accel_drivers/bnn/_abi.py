@@ -58,7 +58,7 @@ class Decision(IntEnum):
     SINGLE = 1
     """As BNN-PYNQ's ``inference``: CNV the highest score; LFC log2 of the word, rounded to nearest."""
     ARGMAX = 2
-    """CNV the highest score; LFC the lowest bit."""
+    """CNV the highest score; an LFC has none, the library refuses it."""
 
 
 class Engine:
