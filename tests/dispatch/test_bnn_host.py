@@ -25,6 +25,7 @@ import accel_sdk as accel
 from accel_drivers.bnn import Bnn
 from accel_sdk.ffi import native_file
 from bnn_reference import Reference, random_parameters
+from patience import settles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +82,7 @@ def arm(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     before = _children(os.getpid())
     yield set_fault
-    assert _children(os.getpid()) == before
+    assert settles(lambda: _children(os.getpid()) <= before)  # a device that was set aside ends by itself
 
 
 def _children(pid: int) -> set[int]:

@@ -17,6 +17,7 @@ import pytest
 import accel_sdk as accel
 from accel_drivers.gzip import Gunzip, Gzip
 from accel_sdk.ffi import native_file
+from patience import settles
 
 Arm = Callable[..., None]
 _DATA = base64.encodebytes(random.Random(1).randbytes(15 << 20))  # 20 MB: half a dozen chunks
@@ -50,7 +51,7 @@ def arm(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     before = _children()
     yield set_fault
-    assert _children() == before
+    assert settles(lambda: _children() <= before)  # a device that was set aside ends by itself
 
 
 def _children() -> set[str]:

@@ -14,6 +14,8 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from patience import settles
+
 # Examples that start threads, processes or write files have no steady duration.
 settings.register_profile("accel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("accel")
@@ -92,4 +94,4 @@ def no_leftovers() -> Iterator[None]:
     """Fail if the test leaves a child process behind."""
     before = _children()
     yield
-    assert _children() <= before
+    assert settles(lambda: _children() <= before)
