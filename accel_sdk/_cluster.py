@@ -139,6 +139,7 @@ class ClusterPool(Pool):
         return [slot for slot in slots if slot.address not in alive]
 
     def close(self) -> None:
+        self.closed = True
         with suppress(Exception):  # the cluster may be gone
             self._client.unregister_worker_plugin(self.cache)
         self._disconnect()

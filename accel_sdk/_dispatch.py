@@ -21,6 +21,7 @@ from accel_sdk._slot import Job, Slot
 from accel_sdk._worker import Outcome, Task, open_device, run_chunk
 from accel_sdk.errors import (
     AccelError,
+    ClosedError,
     DataError,
     DeviceLostError,
     DeviceNotFoundError,
@@ -32,6 +33,7 @@ from accel_sdk.kernel import AnyKernel, Out, Work
 _log = logging.getLogger(__name__)
 
 _PREFETCH_BELOW_S = 0.25  # where a chunk takes longer, the 10 ms of a Dask round trip do not matter
+_CLOSED_POLL_S = 1.0  # how soon a run notices that another thread closed its runner
 _OPEN_TIMEOUT_S = 120.0  # programming a card takes seconds; a queue before it, more
 
 
@@ -189,9 +191,11 @@ class Dispatch(Generic[Out]):
         try:
             slot, job, number, outcome = self._arrivals.get(timeout=self._patience())
         except queue.Empty:
+            self._check_open()
             self._check_deadlines()
             self._check_workers()
             return
+        self._check_open()
         if job not in slot.in_flight or job.sent != number:
             return  # called off meanwhile
         slot.in_flight.remove(job)
@@ -199,12 +203,16 @@ class Dispatch(Generic[Out]):
             self._start_clock(slot.in_flight[0])
         self._settle(slot, job, outcome)
 
-    def _patience(self) -> float | None:
+    def _check_open(self) -> None:
+        if self._pool.closed:
+            raise ClosedError("the runner was closed while it was running")
+
+    def _patience(self) -> float:
         deadlines = [s.in_flight[0].deadline for s in self._slots if s.in_flight]
         waits = [max(0.0, d - time.monotonic()) for d in deadlines if d is not None]
         if self._pool.poll_s is not None:
             waits.append(self._pool.poll_s)
-        return min(waits, default=None)
+        return min([*waits, _CLOSED_POLL_S])
 
     def _settle(self, slot: Slot, job: Job, outcome: Outcome) -> None:
         job.ticket = None

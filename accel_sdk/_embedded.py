@@ -171,6 +171,7 @@ class EmbeddedPool(Pool):
         return self._inboxes[slot.device.name]
 
     def close(self) -> None:
+        self.closed = True
         for inbox in self._inboxes.values():
             inbox.put(None)
         for name in self._inboxes:

@@ -28,6 +28,7 @@ class Pool(ABC):
         self.cache = f"accel-{uuid4().hex}"
         self._kernels: list[tuple[AnyKernel, str]] = []
         self._open: set[tuple[str, str, str]] = set()
+        self.closed = False  # by whatever thread
 
     def is_open(self, slot: Slot, key: str) -> bool:
         """Return whether a device has a kernel open, or was asked to open it; if not, note that it is now."""

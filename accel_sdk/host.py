@@ -16,6 +16,7 @@ map.
 
 from __future__ import annotations
 
+import atexit
 import mmap
 import os
 import pickle
@@ -29,7 +30,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 from accel_sdk.device import Device
 from accel_sdk.driver import Accelerator, AnyAccelerator, Driver
@@ -290,10 +291,17 @@ class _Child:
         )
 
     def _keep_output(self, output: IO[bytes]) -> None:
-        for line in output:
-            text = line.decode(errors="replace").strip()
-            if text:
-                self._last_lines.append(text)
+        # Unbuffered: a buffer's lock, held by this thread when the interpreter ends, would abort the process.
+        rest = b""
+        with suppress(OSError, ValueError):  # it was closed
+            while piece := os.read(output.fileno(), 1 << 16):
+                *lines, rest = (rest + piece).split(b"\n")
+                self._keep_lines(lines)
+        self._keep_lines([rest])
+
+    def _keep_lines(self, lines: Sequence[bytes]) -> None:
+        texts = (line.decode(errors="replace").strip() for line in lines)
+        self._last_lines.extend(text for text in texts if text)
 
 
 def _ending(status: int) -> str:
@@ -315,6 +323,7 @@ def _spawn(connection: int, inputs: int, outputs: int) -> subprocess.Popen[bytes
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        bufsize=0,
         start_new_session=True,  # the terminal's Ctrl-C is the parent's to handle
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
@@ -360,6 +369,14 @@ def _reply_error(parent: Connection, error: Exception) -> None:
     _reply(parent, ("error", portable(error)))
 
 
+def end_process(status: int) -> NoReturn:
+    """End this process at once, whatever its threads do, but let what is registered for its end be done."""
+    cleaning = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    cleaning.start()
+    cleaning.join(_STOP_TIMEOUT_S)
+    os._exit(status)
+
+
 def _end_with_parent(parent: int) -> None:
     """Leave as soon as the parent is gone, even out of a native call that never returns.
 
@@ -370,6 +387,6 @@ def _end_with_parent(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)
+        end_process(1)
 
     threading.Thread(target=watch, daemon=True).start()

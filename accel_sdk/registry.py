@@ -7,6 +7,7 @@ ours and third parties' alike. A driver that fails to load hides nothing but its
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,18 +48,21 @@ class Registry:
     def __init__(self, drivers: Sequence[Driver] | None = None) -> None:
         self._drivers = None if drivers is None else list(drivers)
         self._problems: dict[str, str] = {}
+        self._loading = threading.RLock()
         self._wrappers: list[tuple[str, Wrapper]] = []
 
     def drivers(self) -> list[Driver]:
         """Return every driver that loads, in the order of their entry points' names."""
-        if self._drivers is None:
-            self._drivers = []
-            for entry in _entries(DRIVER_GROUP):
-                try:
-                    self._drivers.append(load_driver(entry))
-                except DriverLoadError as error:
-                    self._problems[entry.name] = str(error)
-                    _log.warning("%s", error)
+        with self._loading:  # another thread must not see half of them
+            if self._drivers is None:
+                found = []
+                for entry in _entries(DRIVER_GROUP):
+                    try:
+                        found.append(load_driver(entry))
+                    except DriverLoadError as error:
+                        self._problems[entry.name] = str(error)
+                        _log.warning("%s", error)
+                self._drivers = found
         return self._drivers
 
     def problems(self) -> dict[str, str]:

@@ -173,6 +173,10 @@ class Runner:
         with self._turn:
             if self._closed:
                 raise ClosedError("the runner was closed")
+            if out is not None and not isinstance(out, Path) and not hasattr(out, "write"):
+                raise DataError(
+                    f"{out!r} is no output", hint="give a pathlib.Path or a file opened in binary mode"
+                )
             if isinstance(out, Path):
                 refuse_same_file(data, out)
                 file_suffix(kernel, out)

@@ -20,6 +20,7 @@ from accel_sdk.cli._demo import demo
 from accel_sdk.cli._devices import devices
 from accel_sdk.cli._run import run
 from accel_sdk.errors import AccelError
+from accel_sdk.host import end_process
 
 DEBUG_VARIABLE = "ACCEL_DEBUG"
 
@@ -35,10 +36,11 @@ def accel(verbose: int) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("accel: %(levelname)s: %(name)s: %(message)s"))
-    for name in ("accel_sdk", "accel_drivers"):  # not the root: Dask has much to say
+    # Not the root: Dask has much to say. What the SDK itself warns of stands in the report.
+    for name, quiet in (("accel_sdk", logging.ERROR), ("accel_drivers", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.addHandler(handler)
-        logger.setLevel({0: logging.ERROR, 1: logging.INFO}.get(verbose, logging.DEBUG))
+        logger.setLevel({0: quiet, 1: logging.INFO}.get(verbose, logging.DEBUG))
 
 
 for command in (devices, run, bench, demo):
@@ -101,4 +103,4 @@ def _leave(text: str, status: int) -> NoReturn:
     """End at once: a native call that still runs in a worker's thread must not be waited for."""
     if text:
         click.echo(f"accel: {text}", err=True)
-    os._exit(status)
+    end_process(status)

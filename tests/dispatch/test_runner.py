@@ -222,6 +222,26 @@ def test_a_failing_input_calls_everything_off(toy: Any, square: Any) -> None:
         runner.run(square(), numbers())
 
 
+def test_closed_by_another_thread_it_stops(toy: Any, square: Any) -> None:
+    runner, at_work, held = accel.Runner(), threading.Event(), threading.Event()
+
+    def hold(device: object, chunk: object) -> None:
+        at_work.set()
+        held.wait(20)
+
+    def close() -> None:
+        at_work.wait(20)
+        runner.close()
+
+    toy.run = hold
+    closer = threading.Thread(target=close)
+    closer.start()
+    with pytest.raises(accel.ClosedError):
+        runner.run(square(), _NUMBERS)
+    held.set()
+    closer.join()
+
+
 def test_use_after_close(toy: Any, square: Any) -> None:
     runner = accel.Runner()
     runner.close()

@@ -18,7 +18,7 @@ from accel_drivers.bnn import Bnn, LibraryDriver, NativeDriver, _abi, network
 from accel_drivers.bnn._abi import Decision, Engine, Layout
 from accel_drivers.bnn._driver import library_path
 from accel_drivers.bnn._params import open_params
-from accel_sdk import DataError, Device, Driver, Kind
+from accel_sdk import DataError, Device, Driver, Kind, Runner
 from accel_sdk.errors import (
     AccelError,
     DeviceMemoryError,
@@ -28,6 +28,7 @@ from accel_sdk.errors import (
     UnsupportedError,
 )
 from accel_sdk.ffi import native_file, open_library
+from bnn_reference import Reference, classes, random_parameters
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -346,3 +347,29 @@ def test_images_must_lie_one_after_another() -> None:
     images = np.zeros((6, 28, 28), np.uint8)[::2]
     with Engine("lfcW1A1") as engine, pytest.raises(DataError, match="C-contiguous"):
         engine.run(images.data, 3, Layout.PIXELS, 10)
+
+
+def test_a_class_without_a_neuron_is_an_error(tmp_path: Path) -> None:
+    with open_params("random", network("cnvW1A1")) as made:
+        shutil.copytree(made.folder, tmp_path / "set")
+    for file in (tmp_path / "set").glob("8-*-weights.bin"):
+        file.write_bytes(file.read_bytes()[:4096])  # one of 16 neuron folds: four neurons for ten classes
+    for driver, kind in ((NativeDriver(), Kind.CPU), (LibraryDriver(), Kind.SIMULATED)):
+        with pytest.raises(DataError, match=r"for 4 neurons of the last layer, but .* names 10 classes"):
+            driver.open(Bnn("cnvW1A1", tmp_path / "set"), Device(f"{kind}:0", kind))
+
+
+def test_parameters_that_change_between_runs_are_loaded_again(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    kernel = Bnn("lfcW1A1", folder)
+    digits = np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8)
+    with Runner("cpu:0") as runner:
+        results = []
+        for seed in (1, 2, 1):
+            rng = np.random.default_rng(seed)
+            shutil.rmtree(folder, ignore_errors=True)
+            random_parameters("lfcW1A1", rng, folder, style="plain", number_class=10)
+            expected = classes(Reference("lfcW1A1", folder).run(digits), 10)
+            results.append(runner.run(kernel, digits)["class_index"].to_pylist())
+            assert results[-1] == expected.tolist()
+    assert results[0] != results[1]

@@ -107,6 +107,7 @@ def test_of_records_with_labels() -> None:
     result = _run(_CNV, records)
     index = result["class_index"][0].as_py()
     records[:, 0] = [index, index, (index + 1) % 10]
+    result = _run(_CNV, records)
     sheet = _pixels(_sheet(_CNV, records, result))
     assert _find(sheet, _GREEN)
     assert _find(sheet, _RED)

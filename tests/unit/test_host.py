@@ -377,3 +377,16 @@ def test_what_cannot_be_sent_is_refused_and_the_child_lives(
     with (tmp_path / "open").open("wb") as file, pytest.raises(DataError, match="cannot be sent"):
         hosted.run(file)
     assert hosted.run(("pid",)) == pid
+
+
+def test_a_program_that_closes_nothing_ends_as_it_would() -> None:
+    code = (
+        "import numpy as np, accel_sdk as accel\n"
+        "from accel_drivers.bnn import Bnn\n"
+        "device = accel.open(Bnn('lfcW1A1', 'random'), 'sim:0')\n"
+        "device.run(np.zeros((1, 28, 28), np.uint8))\n"
+        "raise SystemExit(3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert "Fatal" not in done.stderr

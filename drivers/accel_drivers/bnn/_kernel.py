@@ -97,6 +97,8 @@ class Bnn(Kernel["Chunk", "pa.Table"]):
     invert: bool = field(default=False, metadata={"help": "pictures are dark on light (LFC)"})
     skip_bad: bool = field(default=False, metadata={"help": "pass over pictures that cannot be read"})
 
+    _version: int = field(default=0, init=False, repr=False)
+
     def __post_init__(self) -> None:
         _networks.check_name(self.network)
         if not isinstance(self.params, (str, Path)):
@@ -112,8 +114,7 @@ class Bnn(Kernel["Chunk", "pa.Table"]):
         return _images.split(data, self._network(), shares)
 
     def plan(self, data: object, shares: Sequence[float]) -> Iterator[Work[Chunk, pa.Table]]:
-        path = _params.checked(self.params, self._network())
-        located = replace(self, params=path) if path else self
+        located = self._located()
         return (Work(located, chunk) for chunk in self.split(data, shares))
 
     def merge(self, parts: Iterable[pa.Table]) -> pa.Table:
@@ -176,6 +177,19 @@ class Bnn(Kernel["Chunk", "pa.Table"]):
         network = self._network()
         shape = (max(1, nbytes // network.image_bytes), *network.shape)
         return np.random.default_rng(_SEED).integers(0, 256, shape, np.uint8)
+
+    def _located(self) -> Bnn:
+        """Return this kernel as workers are to have it.
+
+        With an absolute path, as they may have another working directory; and with the version of the
+        parameters that are there now, so that it does not equal the kernel of a run before they changed.
+        """
+        path, version = _params.checked(self.params, self._network())
+        if not version:
+            return self
+        located = replace(self, params=path) if path else replace(self)
+        object.__setattr__(located, "_version", version)
+        return located
 
     def _network(self) -> _networks.Network:
         return _networks.network(self.network)

@@ -15,7 +15,7 @@ from accel_drivers.bnn._accelerator import Classifier
 from accel_drivers.bnn._images import Pixels
 from accel_drivers.bnn._kernel import Bnn
 from accel_drivers.bnn._networks import Network, network
-from accel_drivers.bnn._params import check_sizes, open_params
+from accel_drivers.bnn._params import open_params
 from accel_sdk.device import Device
 from accel_sdk.memfile import MemoryFile
 
@@ -31,7 +31,7 @@ class LibraryClassifier(Classifier):
     def __init__(self, kernel: Bnn, device: Device, path: Path) -> None:
         of = network(kernel.network)
         with open_params(kernel.params, of) as parameters:
-            parameters.warn(check_sizes(parameters.folder, of))  # the original aborts, or reads zeros
+            parameters.check(of)  # the original aborts, or reads zeros
             library = NetworkLibrary(path, device=device.name)
             library.load(parameters.folder)
         super().__init__(kernel, device, parameters.class_names)

@@ -27,11 +27,11 @@ class NativeClassifier(Classifier):
         with open_params(kernel.params, network(kernel.network)) as parameters:
             engine = Engine(kernel.network, device=device.name)
             try:
-                warnings = engine.load(parameters.folder)
+                engine.load(parameters.folder)  # checks more than the sizes, and tells the same
+                parameters.check(network(kernel.network))
             except BaseException:
                 engine.close()
                 raise
-            parameters.warn(warnings)
         super().__init__(kernel, device, parameters.class_names)
         self._engine = engine
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,6 +55,23 @@ class ParameterSet:
     folder: Path
     class_names: tuple[str, ...]
     origin: Path
+
+    def check(self, of: Network) -> None:
+        """Check that the files are there, have the network's sizes, and have a neuron for every class.
+
+        Raises
+        ------
+        DataError
+            If not; the text names the file.
+        """
+        self.warn(check_sizes(self.folder, of))
+        neurons = _last_neurons(self.folder, of)
+        if neurons < len(self.class_names):
+            raise DataError(
+                f"{self.folder} has parameters for {neurons} neurons of the last layer, "
+                f"but {CLASSES_FILE} names {len(self.class_names)} classes",
+                hint="the files of the last layer are cut, or the classes are those of another set",
+            )
 
     def warn(self, texts: Iterable[str]) -> None:
         """Log what is remarkable about them, once in a process: every device loads them."""
@@ -135,13 +153,15 @@ def locate(params: str | Path, network_name: str) -> Path:
     )
 
 
-def checked(params: str | Path, of: Network) -> Path | None:
+def checked(params: str | Path, of: Network) -> tuple[Path | None, int]:
     """Look at parameters before any device does, if they are on this machine.
 
     Returns
     -------
     Path or None
-        Their absolute path, if they are given by a path: workers may have another working directory.
+        Their absolute path, if they are given by a path.
+    int
+        Which version of them it is; 0 if they are not here.
 
     Raises
     ------
@@ -152,16 +172,19 @@ def checked(params: str | Path, of: Network) -> Path | None:
         path = locate(params, of.name) if params != RANDOM else None
     except DataError:
         path = None  # workers may have a set of that name
-    if path is not None:
-        _check(path, _signature(path), of)
-    return path if is_path(params) else None
+    if path is None:
+        return None, 0
+    signature = _signature(path)
+    _check(path, signature, of)
+    text = repr(signature).encode()
+    return path if is_path(params) else None, zlib.crc32(text)
 
 
 @lru_cache(maxsize=8)
 def _check(path: Path, _signature: object, of: Network) -> None:
     """Check a set, once as long as it does not change: unpacking an archive takes as long as 1,000 images."""
     with open_params(path, of) as parameters:
-        parameters.warn(check_sizes(parameters.folder, of))
+        parameters.check(of)
 
 
 def _signature(path: Path) -> object:
@@ -370,6 +393,12 @@ def _compare(sizes: dict[str, int], folder: Path, of: Network) -> list[str]:
             f"layer {last} has parameters for {present} of its {layer.rows} neurons; the others read as zero"
         ]
     return []
+
+
+def _last_neurons(folder: Path, of: Network) -> int:
+    """Return how many neurons the last layer's files have, whose sizes are right."""
+    last = len(of.layers) - 1
+    return _folds(_file_sizes(folder), of.layers[last], last) * of.layers[last].pe
 
 
 def _expected(layer: Layer, number: int) -> Iterator[tuple[str, int]]:

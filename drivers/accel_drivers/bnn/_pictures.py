@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 SIGNATURE_BYTES = 12
+_COMMON = frozenset(
+    [".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
+)
 _warnings_lock = threading.Lock()
 
 
@@ -39,9 +42,12 @@ def hint() -> str | None:
 
 
 def suffixes() -> frozenset[str]:
-    """Return the suffixes of the pictures that Pillow reads, in lower case; none if it is not there."""
+    """Return the suffixes of the pictures that Pillow reads, in lower case.
+
+    Without Pillow those of common ones, so that a picture is not taken for something else.
+    """
     if hint() is not None:
-        return frozenset()
+        return _COMMON
     from PIL import Image
 
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from accel_drivers.bnn import _images, _pictures
+from accel_drivers.bnn import _images, _pictures, _results
 from accel_drivers.bnn._kernel import Bnn
 from accel_drivers.bnn._networks import Network, network
 from accel_sdk.errors import DataError
@@ -164,11 +164,12 @@ def _tiles(kernel: Bnn, data: object, result: pa.Table) -> Iterator[Tile]:
     of = network(kernel.network)
     images = _all_images(kernel, data, of)
     rows = zip(result["class_index"].to_pylist(), result["class_name"].to_pylist(), strict=True)
+    judged = _results.summary(result).accuracy is not None  # else some labels are no classes
     for (index, name), (pixels, label) in zip(rows, images, strict=False):
         if pixels is None:
             yield Tile(None, "unreadable")
         else:
-            known = label is not None and label != _images.NO_LABEL
+            known = judged and label is not None and label != _images.NO_LABEL
             yield Tile(pixels, name or f"({index})", index == label if known else None)
 
 
