@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 
 #include "fletcher_card.h"
 #include "kernel.h"
@@ -24,8 +25,12 @@ class SimulatedCard final : public Card {
     SimulatedCard() {
         const char* named = std::getenv(kModelVariable);
         const std::string wanted = named ? named : "";
-        if (wanted != "functional") kernel_ = MakeRtlKernel(memory_, settings_);
-        if (wanted == "rtl" && !kernel_) {
+        try {
+            if (wanted != "functional") kernel_ = MakeRtlKernel(memory_, settings_);
+        } catch (const std::runtime_error& error) {
+            refusal_ = error.what();
+        }
+        if (wanted == "rtl" && !kernel_ && refusal_.empty()) {
             refusal_ = "ACCEL_FLETCHER_MODEL=rtl: this library was built without the RTL model";
         } else if (!wanted.empty() && wanted != "rtl" && wanted != "functional") {
             refusal_ = "ACCEL_FLETCHER_MODEL is neither rtl nor functional";

@@ -127,7 +127,8 @@ class FunctionalKernel final : public Kernel {
         const uint64_t latency = std::min<uint64_t>(settings_.latency_cycles, 1'000'000);
         const uint64_t by_latency = latency * kCycle / (kOutstanding * kBurstBeats);
         const uint64_t cost = std::max(BeatCost(settings_, on_device), by_latency);
-        return settings_.stall_seed ? cost * 4 / 3 : cost;
+        return settings_.stall_seed ? cost + kCycle / 3
+                                    : cost;  // stalls in a quarter of all cycles
     }
 
     const Memory& memory_;
