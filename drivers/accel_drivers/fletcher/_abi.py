@@ -81,7 +81,7 @@ class Library:
         try:
             self._library = ffi.open_library(opened, [ABI], [OPTIONAL_ABI])
         except LibraryLoadError as error:
-            if fd is not None:
+            if fd is not None and error.symbol is None:  # what lacks symbols is loaded, and keeps its name
                 os.close(fd)
             raise _renamed(error, opened, path) from error.__cause__
         self._ffi = self._library.ffi

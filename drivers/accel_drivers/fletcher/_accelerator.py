@@ -75,7 +75,7 @@ class Summer(FletcherAccelerator[Chunk, int]):
     def _run(self, chunk: Chunk) -> int:
         if isinstance(chunk, Rows):
             return self._total(chunk)
-        return self._sum.merge(self._total(cast(Rows, part)) for part in self._sum.split(chunk, [1.0]))
+        return self._sum.merge(self._total(part) for part in self._sum.split(chunk, [1.0]))
 
     def _total(self, rows: Rows) -> Total:
         blocks = list(_blocks(rows.arrays))

@@ -255,13 +255,12 @@ def _is_text(head: bytes) -> bool:
 
 def _read_file(file: pa.NativeFile, name: str, column: str | None, _: ExitStack) -> Source:
     with _reading(name, _FILE):
-        number = _index(pa.ipc.open_file(file).schema, column, name)
-        # Other columns are then not read, nor decompressed.
-        options = pa.ipc.IpcReadOptions(included_fields=[number])
-        reader = pa.ipc.open_file(file, options=options)
+        # Choosing columns here would make Arrow copy what is mapped.
+        reader = pa.ipc.open_file(file)
+        number = _index(reader.schema, column, name)
         rows = reader.count_rows() if hasattr(reader, "count_rows") else None
     batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return Source(_column(batches, 0, name, _FILE), rows)
+    return Source(_column(batches, number, name, _FILE), rows)
 
 
 def _read_stream(file: pa.NativeFile, name: str, column: str | None, stack: ExitStack) -> Source:

@@ -59,7 +59,7 @@ class Sum(Kernel[Chunk, int]):
         if self.column is not None and not isinstance(self.column, str):
             raise DataError(f"column must be a name, not {type(self.column).__name__}")
 
-    def split(self, data: object, shares: Sequence[float]) -> Iterator[Chunk]:
+    def split(self, data: object, shares: Sequence[float]) -> Iterator[Rows]:
         from accel_drivers.fletcher import _inputs
 
         return _inputs.split(data, self.column, shares)
