@@ -6,6 +6,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 
 #include "fletcher.h"
 #include "fletcher_card.h"
@@ -27,13 +28,17 @@ Library& TheLibrary() {
     return library;
 }
 
-// Run `call` on the card, alone. Only memory can run out below this point.
+// Run `call` on the card, alone. Memory can run out below this, or the RTL's run time give up.
 template <typename Call>
 Status WithCard(Call call) noexcept {
     try {
         Library& library = TheLibrary();
         std::lock_guard<std::mutex> lock(library.mutex);
-        return call(*library.card);
+        try {
+            return call(*library.card);
+        } catch (const std::runtime_error& error) {
+            return library.card->Fail(Status::kError, error.what());
+        }
     } catch (const std::bad_alloc&) {
         return Status::kOutOfMemory;
     } catch (...) {
