@@ -2,7 +2,8 @@
 
 The predecessors compared these on 4.4 million rows of taxi rides (``dask-with-arrow.ipynb``) and published a
 factor of 1.4. The rows here are made up, of like types: times, numbers, and text that repeats. Text in their
-frames was Python's strings; today's pandas keeps it as Arrow does, which is shown as well. What is measured is `client.scatter`, unhashed, as the runner sends chunks; the worker has the data when it returns.
+frames was Python's strings; today's pandas keeps it as Arrow does, which is shown as well. What is measured
+is `client.scatter`, unhashed, as the runner sends chunks; the worker has the data when it returns.
 Needs the extra 'bench'.
 """
 
