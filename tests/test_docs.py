@@ -32,6 +32,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the examples speak of, and the command on the path."""
     (tmp_path / "logs.tar").write_bytes(b"a line of a log\n" * 20_000)
     (tmp_path / "images.bin").write_bytes(bytes(range(256)) * 3073)  # 256 records of the CIFAR-10 kind
+    (tmp_path / "numbers.csv").write_text("number,other\n1,1\n-3,2\n3,3\n-7,4\n")
     (tmp_path / "pictures").mkdir()
     for number in range(3):
         Image.new("RGB", (50, 40), (80 * number, 90, 20)).save(tmp_path / f"pictures/{number}.png")
