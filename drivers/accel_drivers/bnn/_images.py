@@ -244,7 +244,7 @@ def _decoded(chunk: Images, of: Network, *, invert: bool, skip_bad: bool) -> Pix
         except DataError as error:
             if not skip_bad:
                 raise
-            _log.info("skipped: %s", error)  # the result names it
+            _log.warning("skipped: %s", error)
             bad[number] = str(error)
     stacked = np.stack(pictures) if pictures else np.empty((0, *of.shape), np.uint8)
     return Pixels(stacked.reshape(-1).data, Layout.PIXELS, len(pictures), None, bad)
