@@ -7,6 +7,7 @@ Both know where they start in the whole input, so that an error can say where it
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import stat
@@ -301,6 +302,33 @@ def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
     if piece is None:
         raise DataError("the input stream is not ready", hint="open it in blocking mode")
     return cast(bytes, piece)
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        super().__init__()
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        target = memoryview(buffer).cast("B")
+        piece = self._head[: target.nbytes] or read_exactly(self._stream, target.nbytes)
+        self._head = self._head[len(piece) :]
+        target[: len(piece)] = piece
+        return len(piece)
+
+
+def rejoined(head: bytes, stream: BinaryIO) -> BinaryIO:
+    """Return a stream as it was before its first bytes, `head`, were read to see what it is.
+
+    Closing it does not close `stream`. Reading raises what `read_exactly` raises.
+    """
+    return io.BufferedReader(_Rejoined(head, stream), MIB)
 
 
 def chunk_sizes(total: int, shares: Sequence[float], *, grain: int, least: int, most: int) -> Iterator[int]:

@@ -79,11 +79,7 @@ def test_pynq_libraries_under_sanitizers(engine: list[str], tmp_path: Path, comp
 
 
 def test_threads_under_sanitizer(tmp_path: Path, compile_cpp: Compile) -> None:
-    probe = tmp_path / "probe.cpp"
-    probe.write_text("int main() { return 0; }\n")
-    if subprocess.run(
-        [compile_cpp(tmp_path / "probe", *_THREAD, str(probe))], capture_output=True
-    ).returncode:
+    if not _has_thread_sanitizer(tmp_path, compile_cpp):
         pytest.skip("the thread sanitizer does not run on this kernel")
     jobs = {**_engine(), "test": ["tests/native/bnn/test_bnn.cpp"]}
     objects = _objects(tmp_path, compile_cpp, _THREAD, jobs)

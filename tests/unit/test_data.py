@@ -424,3 +424,13 @@ def test_what_is_a_pipe(tmp_path: Path) -> None:
     names = ["fifo", "link", "file", ".", "missing", "file/x", "loop", "x" * 300]
     assert [data.is_pipe(tmp_path / name) for name in names] == [True, True] + [False] * 6
     assert data.is_pipe(Path("/dev/null"))
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.lists(st.integers(1, 50), max_size=20))
+def test_a_stream_is_whole_again_when_its_head_was_read(content: bytes, head: int, sizes: list[int]) -> None:
+    stream = io.BytesIO(content)
+    whole = data.rejoined(stream.read(head), stream)
+    pieces = [whole.read(size) for size in sizes]
+    assert b"".join(pieces) + whole.read() == content
+    whole.close()
+    assert not stream.closed

@@ -195,11 +195,6 @@ def reader(blob: Blob) -> BinaryIO:
     return io.BufferedReader(_BlobReader(blob), MIB)
 
 
-def rejoined(head: bytes, stream: BinaryIO) -> BinaryIO:
-    """Return a stream as it was before its first bytes were read."""
-    return io.BufferedReader(_Rejoined(head, stream), MIB)
-
-
 def unzipped_blob(blob: Blob, label: str) -> closing[BinaryIO]:
     """Return a context manager of a gzipped blob's content."""
     return closing(unzipped(reader(blob), label))
@@ -220,20 +215,3 @@ class _BlobReader(io.RawIOBase):
         target[: part.nbytes] = part.view()
         self._done += part.nbytes
         return part.nbytes
-
-
-class _Rejoined(io.RawIOBase):
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        super().__init__()
-        self._head = head
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        target = memoryview(cast(bytearray, buffer)).cast("B")
-        piece = self._head[: target.nbytes] or self._stream.read(target.nbytes)
-        self._head = self._head[len(piece) :]
-        target[: len(piece)] = piece
-        return len(piece)

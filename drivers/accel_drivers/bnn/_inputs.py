@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, Union, cast
 
 from accel_drivers.bnn import _idx, _pictures
 from accel_drivers.bnn._networks import Network
-from accel_sdk.data import Blob, FileBlob, MemoryBlob, as_blob, open_input
+from accel_sdk.data import Blob, FileBlob, MemoryBlob, as_blob, open_input, rejoined
 from accel_sdk.errors import AccelError, CorruptStreamError, DataError, ShapeError
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def _record_runs(stream: BinaryIO, of: Network, most: int, label: str) -> Iterat
 def _idx_runs(stream: BinaryIO, of: Network, most: int, label: str) -> Iterator[Run]:
     head = _idx.read(stream, len(_idx.GZIP_MAGIC), label)
     if head == _idx.GZIP_MAGIC:
-        stream, head = _idx.unzipped(_idx.rejoined(head, stream), label), b""
+        stream, head = _idx.unzipped(rejoined(head, stream), label), b""
     head += _idx.read(stream, _idx.HEADER_BYTES - len(head), label)
     total = _idx.image_count(head, of.shape, label)
     yield from _pixel_runs(stream, total, of, most, label)

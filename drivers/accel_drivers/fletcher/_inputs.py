@@ -6,7 +6,6 @@ never copied, a file in Arrow's own format is mapped.
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from accel_drivers.fletcher._rows import Rows
-from accel_sdk.data import Blob, FileBlob, MemoryBlob, chunk_sizes, open_input, read_exactly
+from accel_sdk.data import Blob, FileBlob, MemoryBlob, chunk_sizes, open_input, read_exactly, rejoined
 from accel_sdk.errors import AccelError, CorruptStreamError, DataError
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    pass
 
 _GRAIN_ROWS = 1024  # pieces of an aligned column begin at a multiple of any bus's word
 _LEAST_ROWS = 512 * 1024  # 8 ms of RTL
@@ -208,27 +207,7 @@ def _from_stream(stream: BinaryIO, name: str, column: str | None, stack: ExitSta
     if kind in (_FILE, _PARQUET):  # they begin at their end
         whole = head + read_exactly(stream, 1 << 62)
         return _READERS[kind](pa.BufferReader(whole), name, column, stack)
-    joined = io.BufferedReader(_Joined(head, stream))
-    return _READERS[kind](pa.PythonFile(joined, mode="r"), name, column, stack)
-
-
-class _Joined(io.RawIOBase):
-    """A stream whose first bytes were read already."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        super().__init__()
-        self._head = head
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        piece = self._head[: view.nbytes] or read_exactly(self._stream, view.nbytes)
-        self._head = self._head[view.nbytes :]
-        view[: len(piece)] = piece
-        return len(piece)
+    return _READERS[kind](pa.PythonFile(rejoined(head, stream), mode="r"), name, column, stack)
 
 
 def _kind(head: bytes, name: str, suffix: str) -> str:
